@@ -1,0 +1,1 @@
+# man: see ARCHITECTURE in CONTRIBUTING.md

@@ -1,0 +1,27 @@
+#!/bin/sh
+# Installs everything that building and testing vl2 needs on Debian (12 or later) or Ubuntu.
+#   scripts/install-deps.sh          to build, run and test
+#   scripts/install-deps.sh cross    also what the arm64 cross build and its tests need
+set -e
+packages="gcc make git autoconf automake libtool pkg-config
+    libopenblas-dev libjpeg62-turbo-dev libpng-dev libzstd-dev libjansson-dev libpcre2-dev
+    libcmocka-dev zstd mandoc"
+sudo=
+[ "$(id -u)" = 0 ] || sudo=sudo
+# Ubuntu names the libjpeg-turbo headers differently.
+missing() { ! dpkg-query -W -f='${Status}' "$1" 2>/dev/null | grep -q 'ok installed'; }
+wanted=
+for package in $packages; do
+    if missing "$package"; then wanted="$wanted $package"; fi
+done
+if [ -n "$wanted" ]; then
+    $sudo apt-get update -qq
+    case " $wanted " in
+    *" libjpeg62-turbo-dev "*)
+        apt-cache show libjpeg62-turbo-dev >/dev/null 2>&1 ||
+            wanted=$(echo "$wanted" | sed 's/libjpeg62-turbo-dev/libjpeg-turbo8-dev/')
+        ;;
+    esac
+    # shellcheck disable=SC2086 # the list is meant to be split
+    DEBIAN_FRONTEND=noninteractive $sudo apt-get install -y -qq --no-install-recommends $wanted
+fi

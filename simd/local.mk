@@ -1,0 +1,1 @@
+# simd: see ARCHITECTURE in CONTRIBUTING.md

@@ -1,0 +1,1 @@
+# src/cli: see ARCHITECTURE in CONTRIBUTING.md

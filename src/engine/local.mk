@@ -1,0 +1,1 @@
+# src/engine: see ARCHITECTURE in CONTRIBUTING.md

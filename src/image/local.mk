@@ -1,0 +1,1 @@
+# src/image: see ARCHITECTURE in CONTRIBUTING.md

@@ -1,0 +1,1 @@
+# src/text: see ARCHITECTURE in CONTRIBUTING.md

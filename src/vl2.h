@@ -1,0 +1,399 @@
+/* vl2: DeepSeek-VL2 vision-language models on the CPU.
+ *
+ * The only installed header. A program opens a model, gives a session a conversation with pictures,
+ * and receives the answer token by token:
+ *
+ *     vl2_error error;
+ *     vl2_model *model;
+ *     if (vl2_model_open("deepseek-vl2-tiny", NULL, &model, &error) != VL2_OK)
+ *         fprintf(stderr, "%s\n", error.message);
+ *
+ * Conventions
+ *   - Functions that can fail return a vl2_status and take a vl2_error, which may be NULL. Results
+ *     come back through the last pointer before it and are left untouched on failure.
+ *   - Objects made by *_open, *_create or *_load belong to the caller and end with the matching
+ *     *_close or *_release, which accept NULL. A `const` pointer returned by a getter is borrowed and
+ *     lives as long as the object it came from, unless its comment says otherwise.
+ *   - Text is UTF-8. A size in bytes stands beside text that may contain NUL bytes.
+ *   - There is no global state. A vl2_model, vl2_image or vl2_tokenizer may be used by several threads at
+ *     once; a vl2_session or vl2_conversation by one thread at a time, except for vl2_session_cancel.
+ *   - Structures of options are filled by their *_defaults function first, so that a field added later
+ *     keeps its default in old programs that are compiled again.
+ */
+#ifndef VL2_H
+#define VL2_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define VL2_API __attribute__((visibility("default")))
+#else
+#define VL2_API
+#endif
+
+/* ------------------------------------------------------------------------------------ status */
+
+/* Every status, with the sentence that vl2_status_text gives for it. */
+#define VL2_STATUS_LIST(X)                                                                         \
+    X(VL2_OK, 0, "success")                                                                        \
+    X(VL2_ERROR_ARGUMENT, -1, "an argument is out of its range")                                   \
+    X(VL2_ERROR_MODEL, -2, "the model is missing or corrupt")                                      \
+    X(VL2_ERROR_INPUT, -3, "a picture or another input cannot be read")                            \
+    X(VL2_ERROR_MEMORY, -4, "there is not enough memory")                                          \
+    X(VL2_ERROR_IO, -5, "reading or writing failed")                                               \
+    X(VL2_ERROR_CONTEXT, -6, "the prompt does not fit into the context")                           \
+    X(VL2_ERROR_CANCELLED, -7, "the request was cancelled")                                        \
+    X(VL2_ERROR_UNSUPPORTED, -8, "this is not supported")
+
+typedef enum vl2_status {
+#define VL2_STATUS_ENUM(name, value, text) name = value,
+    VL2_STATUS_LIST(VL2_STATUS_ENUM)
+#undef VL2_STATUS_ENUM
+} vl2_status;
+
+/* What went wrong, in words: the file, the field, what was found and what was expected. The caller
+ * owns it; a function writes it only when it fails. */
+typedef struct vl2_error {
+    vl2_status status;
+    char message[1024]; /* NUL-terminated, one line or more */
+} vl2_error;
+
+/* The sentence for a status; never NULL. */
+VL2_API const char *vl2_status_text(vl2_status status);
+
+/* The library's version, "MAJOR.MINOR.PATCH". */
+VL2_API const char *vl2_version(void);
+
+/* Frees a string that a function of this library returned as the caller's own. NULL is allowed. */
+VL2_API void vl2_free(void *string);
+
+/* ------------------------------------------------------------------------------------ progress */
+
+typedef enum vl2_stage {
+    VL2_STAGE_OPEN,     /* opening the model: tensors checked */
+    VL2_STAGE_VISION,   /* encoding pictures: tiles done of tiles in all */
+    VL2_STAGE_PREFILL,  /* reading the prompt: tokens done of tokens in all */
+    VL2_STAGE_GENERATE, /* answering: tokens done of the most that may come */
+    VL2_STAGE_WRITE     /* writing files: bytes done of bytes in all */
+} vl2_stage;
+
+typedef struct vl2_progress {
+    vl2_stage stage;
+    uint64_t done, total; /* in the unit of the stage; total 0 if it is not known */
+    double seconds;       /* since the stage began */
+} vl2_progress;
+
+/* Called from the thread that called the library. `user` is the pointer given with the callback. */
+typedef void (*vl2_progress_callback)(const vl2_progress *progress, void *user);
+
+/* ------------------------------------------------------------------------------------ pictures */
+
+/* A decoded picture, RGB with 8 bits per sample. Immutable and reference counted. */
+typedef struct vl2_image vl2_image;
+
+/* The limit on width * height that vl2_image_open uses for max_pixels 0 (Pillow's own limit). */
+#define VL2_DEFAULT_MAX_PIXELS ((uint64_t)178956970)
+
+/* Reads a JPEG or PNG file, recognised by its content, and converts it to RGB as Pillow's
+ * convert("RGB") does: alpha is dropped, EXIF orientation and colour profiles are ignored.
+ * Errors: VL2_ERROR_INPUT (missing, not a picture, damaged, or more pixels than max_pixels),
+ * VL2_ERROR_MEMORY. */
+VL2_API vl2_status vl2_image_open(const char *path, uint64_t max_pixels, vl2_image **image,
+                                  vl2_error *error);
+
+/* The same from memory; `name` stands in error messages. The bytes are not kept. */
+VL2_API vl2_status vl2_image_from_bytes(const void *bytes, size_t size, const char *name,
+                                        uint64_t max_pixels, vl2_image **image, vl2_error *error);
+
+/* From pixels [height, width, 3], rows `stride` bytes apart (stride >= 3 * width). They are copied. */
+VL2_API vl2_status vl2_image_from_rgb(const uint8_t *pixels, int width, int height, size_t stride,
+                                      vl2_image **image, vl2_error *error);
+
+VL2_API vl2_image *vl2_image_retain(vl2_image *image); /* one more owner; returns image */
+VL2_API void vl2_image_release(vl2_image *image);      /* one owner fewer */
+VL2_API int vl2_image_width(const vl2_image *image);
+VL2_API int vl2_image_height(const vl2_image *image);
+VL2_API const uint8_t *vl2_image_pixels(const vl2_image *image); /* [height, width, 3], no gaps */
+
+/* Writes a PNG file: first under a temporary name beside it, then renamed. VL2_ERROR_IO. */
+VL2_API vl2_status vl2_image_write_png(const vl2_image *image, const char *path, vl2_error *error);
+
+/* ------------------------------------------------------------------------------------ boxes */
+
+/* One detected box. */
+typedef struct vl2_box {
+    const char *label; /* the text between <|ref|> and <|/ref|> */
+    double normalized[4]; /* x1 y1 x2 y2 as the model wrote them, 0 to 999 */
+    int pixels[4];        /* trunc(value / 999 * side), in the picture's pixels; not clamped */
+} vl2_box;
+
+typedef struct vl2_boxes vl2_boxes;
+
+/* Reads <|ref|>label<|/ref|><|det|>[[x1, y1, x2, y2], ...]<|/det|> from an answer, for a picture of
+ * width x height pixels. What is malformed is skipped and reported, never fatal.
+ * Errors: VL2_ERROR_ARGUMENT (a size below 1), VL2_ERROR_MEMORY. */
+VL2_API vl2_status vl2_boxes_parse(const char *answer, size_t size, int width, int height,
+                                   vl2_boxes **boxes, vl2_error *error);
+VL2_API void vl2_boxes_close(vl2_boxes *boxes);
+VL2_API size_t vl2_boxes_count(const vl2_boxes *boxes);
+VL2_API const vl2_box *vl2_boxes_get(const vl2_boxes *boxes, size_t index);
+/* Sentences about what could not be read. */
+VL2_API size_t vl2_boxes_problem_count(const vl2_boxes *boxes);
+VL2_API const char *vl2_boxes_problem(const vl2_boxes *boxes, size_t index);
+/* False where the reference's parse_ref_bbox gives up on the whole answer and returns None. */
+VL2_API bool vl2_boxes_reference_accepts(const vl2_boxes *boxes);
+
+/* A copy of the picture with the boxes drawn on it, one colour per label, the label beside the box. */
+VL2_API vl2_status vl2_image_draw_boxes(const vl2_image *image, const vl2_boxes *boxes,
+                                        vl2_image **drawn, vl2_error *error);
+
+/* ------------------------------------------------------------------------------------ tokenizer */
+
+/* Byte-level BPE as described by a tokenizer.json. */
+typedef struct vl2_tokenizer vl2_tokenizer;
+
+/* `path` is a tokenizer.json or a model (folder) that has one. VL2_ERROR_MODEL, VL2_ERROR_MEMORY. */
+VL2_API vl2_status vl2_tokenizer_open(const char *path, vl2_tokenizer **tokenizer,
+                                      vl2_error *error);
+VL2_API void vl2_tokenizer_close(vl2_tokenizer *tokenizer);
+
+/* Token ids of a text. Special tokens written in the text are recognised; nothing is added before or
+ * after. *ids (vl2_free) has *count entries. VL2_ERROR_MEMORY. */
+VL2_API vl2_status vl2_tokenizer_encode(const vl2_tokenizer *tokenizer, const char *text,
+                                        size_t size, int32_t **ids, size_t *count,
+                                        vl2_error *error);
+
+/* The text of token ids: *text (vl2_free) is NUL-terminated and has *size bytes before the NUL. Bytes that are
+ * not valid UTF-8 become U+FFFD. VL2_ERROR_ARGUMENT for an id outside the vocabulary. */
+VL2_API vl2_status vl2_tokenizer_decode(const vl2_tokenizer *tokenizer, const int32_t *ids,
+                                        size_t count, bool skip_special, char **text,
+                                        size_t *size, vl2_error *error);
+
+/* The id of a token by its exact spelling, or -1. */
+VL2_API int32_t vl2_tokenizer_id(const vl2_tokenizer *tokenizer, const char *token);
+
+/* ------------------------------------------------------------------------------------ tiles */
+
+/* The tiles that the vision tower sees of one picture: the global view, then the local tiles row by row. */
+typedef struct vl2_tiles vl2_tiles;
+
+/* Cuts a picture as the model in folder `model_path` wants it (config.json, processor_config.json;
+ * weights are not needed). With `tiling` false: the global view and one identical local tile, as for
+ * conversations of more than two pictures. VL2_ERROR_MODEL, VL2_ERROR_INPUT, VL2_ERROR_MEMORY. */
+VL2_API vl2_status vl2_tiles_create(const char *model_path, const vl2_image *image, bool tiling,
+                                    vl2_tiles **tiles, vl2_error *error);
+VL2_API void vl2_tiles_close(vl2_tiles *tiles);
+VL2_API size_t vl2_tiles_count(const vl2_tiles *tiles);
+VL2_API int vl2_tiles_side(const vl2_tiles *tiles); /* pixels */
+/* Local tiles per row and per column, and the pixels they cover. */
+VL2_API void vl2_tiles_grid(const vl2_tiles *tiles, int *columns, int *rows);
+VL2_API void vl2_tiles_resolution(const vl2_tiles *tiles, int *width, int *height);
+VL2_API const uint8_t *vl2_tiles_pixels(const vl2_tiles *tiles, size_t index); /* [side, side, 3] */
+VL2_API const char *vl2_tiles_sha256(const vl2_tiles *tiles, size_t index);    /* 64 hex digits */
+
+/* ------------------------------------------------------------------------------------ model */
+
+typedef struct vl2_model vl2_model;
+
+typedef struct vl2_model_options {
+    vl2_progress_callback progress; /* may be NULL */
+    void *progress_user;
+} vl2_model_options;
+
+VL2_API void vl2_model_options_defaults(vl2_model_options *options);
+
+/* Opens a Hugging Face folder (config.json, processor_config.json, tokenizer.json, *.safetensors). The weights
+ * are mapped, not read: memory is touched when a tensor is used first. Every tensor's name and shape is
+ * checked against the configuration. `options` may be NULL.
+ * Errors: VL2_ERROR_MODEL with a message that names file, field, found and expected; VL2_ERROR_MEMORY. */
+VL2_API vl2_status vl2_model_open(const char *path, const vl2_model_options *options,
+                                  vl2_model **model, vl2_error *error);
+VL2_API void vl2_model_close(vl2_model *model); /* after all its sessions */
+
+typedef struct vl2_model_info {
+    char kind[32];      /* "deepseek_vl_v2" */
+    char attention[16]; /* "mha" or "mla" */
+    char gate[48];      /* such as "softmax/greedy" or "sigmoid/noaux_tc" */
+    char data_type[16]; /* of most weights: "bf16", "f16", "f32" */
+    int vocabulary, hidden, layers, heads, experts, experts_per_token, shared_experts;
+    int dense_layers, expert_width, dense_width, latent, context;
+    int vision_layers, vision_width, vision_heads, vision_mlp_width;
+    int tile_side, patch_side, tokens_per_tile_side, candidate_resolutions;
+    int shards, tensors;
+    uint64_t parameters, parameters_active; /* active: read for one token of text, vision excluded */
+    uint64_t parameters_vision, parameters_projector, parameters_language, parameters_experts;
+    uint64_t file_bytes, weight_bytes;
+    uint64_t kv_bytes_per_token;
+    size_t unexpected_count; /* tensors that the model does not use */
+} vl2_model_info;
+
+VL2_API void vl2_model_get_info(const vl2_model *model, vl2_model_info *info);
+/* The name of a tensor in the files that the model does not use; borrowed. */
+VL2_API const char *vl2_model_unexpected(const vl2_model *model, size_t index);
+VL2_API const vl2_tokenizer *vl2_model_tokenizer(const vl2_model *model);
+
+/* ------------------------------------------------------------------------------------ conversation */
+
+/* Messages in order, with their pictures. */
+typedef struct vl2_conversation vl2_conversation;
+
+VL2_API vl2_status vl2_conversation_create(vl2_conversation **conversation, vl2_error *error);
+VL2_API void vl2_conversation_close(vl2_conversation *conversation);
+
+/* Reads the format of the reference's README: a JSON list of {"role", "content", "images"?}. Picture
+ * paths are taken relative to the JSON file's folder first, then to the working folder.
+ * VL2_ERROR_INPUT, VL2_ERROR_MEMORY. */
+VL2_API vl2_status vl2_conversation_load(const char *path, uint64_t max_pixels,
+                                         vl2_conversation **conversation, vl2_error *error);
+/* Writes the same format; pictures that did not come from a file are refused. VL2_ERROR_IO. */
+VL2_API vl2_status vl2_conversation_save(const vl2_conversation *conversation, const char *path,
+                                         vl2_error *error);
+
+/* Appends a message. role: "<|User|>" or "user", "<|Assistant|>" or "assistant", "system" or
+ * "deepseekapi-sys" (first message only). Each <image> in the content of a user takes the next of
+ * `images`, which are retained. VL2_ERROR_INPUT for an unknown role or a misplaced or missing picture. */
+VL2_API vl2_status vl2_conversation_add(vl2_conversation *conversation, const char *role,
+                                        const char *content, size_t content_size,
+                                        vl2_image *const *images, size_t image_count,
+                                        vl2_error *error);
+VL2_API void vl2_conversation_remove_last(vl2_conversation *conversation);
+VL2_API void vl2_conversation_clear(vl2_conversation *conversation);
+VL2_API size_t vl2_conversation_count(const vl2_conversation *conversation);
+VL2_API const char *vl2_conversation_role(const vl2_conversation *conversation, size_t message);
+VL2_API const char *vl2_conversation_content(const vl2_conversation *conversation, size_t message,
+                                             size_t *size);
+VL2_API size_t vl2_conversation_image_count(const vl2_conversation *conversation); /* in all */
+VL2_API vl2_image *vl2_conversation_image(const vl2_conversation *conversation, size_t index);
+
+/* ------------------------------------------------------------------------------------ session */
+
+/* One conversation in progress: the KV cache and the work space. */
+typedef struct vl2_session vl2_session;
+
+typedef struct vl2_session_options {
+    int context; /* most tokens, prompt and answer; 0: what the model was made for */
+    int chunk;   /* prompt tokens that go through the decoder at once; default 512 */
+    int threads; /* 0: the processors that this process may use */
+    vl2_progress_callback progress; /* may be NULL */
+    void *progress_user;
+} vl2_session_options;
+
+VL2_API void vl2_session_options_defaults(vl2_session_options *options);
+
+/* VL2_ERROR_ARGUMENT, VL2_ERROR_MEMORY (with the bytes that were asked for). */
+VL2_API vl2_status vl2_session_open(vl2_model *model, const vl2_session_options *options,
+                                    vl2_session **session, vl2_error *error);
+VL2_API void vl2_session_close(vl2_session *session);
+
+typedef struct vl2_sampling {
+    double temperature;        /* 0: greedy */
+    int top_k;                 /* 0: off; default 50, as the reference's generate */
+    double top_p;              /* 1: off */
+    double min_p;              /* 0: off */
+    double repetition_penalty; /* 1: off */
+    bool penalize_prompt;      /* the penalty covers the prompt's ids too (the reference's web demo) */
+    uint64_t seed;             /* equal seeds give equal answers */
+} vl2_sampling;
+
+typedef struct vl2_generate_options {
+    vl2_sampling sampling;
+    int max_tokens;           /* default 512 */
+    bool ignore_end;          /* go on after the end-of-sentence token */
+    const char *const *stop;  /* the answer ends before the first of these strings */
+    size_t stop_count;
+} vl2_generate_options;
+
+VL2_API void vl2_generate_options_defaults(vl2_generate_options *options);
+
+typedef enum vl2_finish {
+    VL2_FINISH_END,       /* the model ended its answer */
+    VL2_FINISH_STOP,      /* a stop string came */
+    VL2_FINISH_LENGTH,    /* max_tokens were generated */
+    VL2_FINISH_CONTEXT,   /* the context is full */
+    VL2_FINISH_CANCELLED  /* vl2_session_cancel, or the callback said so */
+} vl2_finish;
+
+/* Called for each piece of the answer, whole UTF-8 characters only; `text` (size bytes, NUL-terminated) is
+ * borrowed for the call and may be empty. Special tokens stand as text (<|ref|>), except for the end. Returning
+ * false ends the answer. */
+typedef bool (*vl2_token_callback)(const char *text, size_t size, int32_t token, void *user);
+
+typedef struct vl2_answer {
+    char *text; /* NUL-terminated; vl2_answer_clear frees it */
+    size_t text_size;
+    int32_t *tokens; /* includes the end token if it came */
+    size_t token_count;
+    vl2_finish finish;
+    size_t prompt_tokens;  /* in all, pictures included */
+    size_t image_tokens;   /* of these, rows of pictures */
+    size_t reused_tokens;  /* of prompt_tokens, still in the KV cache from the turn before */
+    size_t tiles, tiles_encoded; /* tiles of all pictures; those that had to be encoded now */
+    double seconds_tiles, seconds_vision, seconds_prefill, seconds_decode; /* wall time per stage */
+    uint64_t memory_peak; /* bytes, largest resident size of the process so far; 0 if not known */
+} vl2_answer;
+
+/* Answers a conversation whose last message is an assistant turn with empty content (it is added if
+ * the last message is a user's); text in that turn is continued. The KV cache of the prefix that this conversation has in
+ * common with the session's last one is kept.
+ * `callback` may be NULL; `answer` is filled also on VL2_ERROR_CANCELLED as far as it came, and freed by
+ * vl2_answer_clear. Errors: VL2_ERROR_CONTEXT (the message says how many tokens each picture took),
+ * VL2_ERROR_INPUT, VL2_ERROR_MEMORY, VL2_ERROR_CANCELLED (during the prompt; later it is a finish reason). */
+VL2_API vl2_status vl2_session_generate(vl2_session *session, const vl2_conversation *conversation,
+                                        const vl2_generate_options *options,
+                                        vl2_token_callback callback, void *user,
+                                        vl2_answer *answer, vl2_error *error);
+VL2_API void vl2_answer_clear(vl2_answer *answer);
+
+/* Ends the running vl2_session_generate soon. From any thread, and from a signal handler. */
+VL2_API void vl2_session_cancel(vl2_session *session);
+
+/* Bytes that the session holds: KV cache and work space. */
+VL2_API uint64_t vl2_session_memory(const vl2_session *session);
+
+/* ------------------------------------------------------------------------------------ tools */
+
+typedef struct vl2_trace_options {
+    int tokens; /* greedy tokens to generate; default 24; the end token does not stop them */
+} vl2_trace_options;
+
+/* Runs a conversation and writes every stage into folder `out` (made if missing): trace.json and raw
+ * little-endian float32 arrays; see vl2-trace(1). `options` may be NULL. VL2_ERROR_IO and what
+ * vl2_session_generate gives. */
+VL2_API vl2_status vl2_session_trace(vl2_session *session, const vl2_conversation *conversation,
+                                     const vl2_trace_options *options, const char *out,
+                                     vl2_error *error);
+
+typedef struct vl2_synth_options {
+    const char *size; /* "tiny", "small" or "base": the published shapes */
+    uint64_t seed;
+    const char *out;       /* folder; made if missing, refused if it has a checkpoint already */
+    uint64_t shard_bytes;  /* most bytes per file; default 4 GiB */
+    bool overwrite;
+    vl2_progress_callback progress; /* may be NULL */
+    void *progress_user;
+} vl2_synth_options;
+
+VL2_API void vl2_synth_options_defaults(vl2_synth_options *options);
+
+/* Writes a checkpoint of a published shape with random weights, in the published layout, with a
+ * byte-level stand-in tokenizer of the right vocabulary size. VL2_ERROR_ARGUMENT, VL2_ERROR_IO. */
+VL2_API vl2_status vl2_synth(const vl2_synth_options *options, vl2_error *error);
+
+/* This machine as vl2 sees it: instruction sets, caches, and which kernel fills each slot. As text, or as one JSON
+ * object. The caller frees it with vl2_free; NULL if there is no memory. */
+VL2_API char *vl2_cpu_report(bool json);
+
+/* Processors that this process may use: affinity and control group quota included. At least 1. */
+VL2_API int vl2_cpu_count(void);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,5 @@
+check_PROGRAMS += tests/unit/test_base
+TESTS += tests/unit/test_base
+tests_unit_test_base_SOURCES = tests/unit/test_base.c tests/test.h
+tests_unit_test_base_CPPFLAGS = $(test_cppflags)
+tests_unit_test_base_LDADD = $(test_ldadd)

@@ -1,0 +1,1 @@
+# weights: see ARCHITECTURE in CONTRIBUTING.md
