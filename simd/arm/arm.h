@@ -1,0 +1,11 @@
+/* The kernels of ARMv8-A, one set per ISA. */
+#ifndef SIMD_ARM_H
+#define SIMD_ARM_H
+
+#include "simd/kernels.h"
+
+#define KERNEL_DECLARE(type, slot) type slot##_neon;
+KERNEL_SLOTS(KERNEL_DECLARE)
+#undef KERNEL_DECLARE
+
+#endif

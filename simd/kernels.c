@@ -1,0 +1,33 @@
+/* Fills the table: reference first, then what the features allow. */
+#include "simd/kernels.h"
+#include "simd/arch.h"
+#include "simd/ref/ref.h"
+
+#include <stdlib.h>
+
+void kernels_select(cpu_features features, kernels *table)
+{
+#define KERNEL_FILL(type, slot)                                                                    \
+    table->slot = slot##_ref;                                                                      \
+    table->isa[KERNEL_##slot] = "ref";
+    KERNEL_SLOTS(KERNEL_FILL)
+#undef KERNEL_FILL
+    arch_fill(features, table);
+}
+
+const char *kernels_default(kernels *table)
+{
+    cpu_features available = cpu_detect_features(), allowed = available;
+    const char *bad_word = NULL;
+    cpu_parse_mask(getenv("VL2_CPU"), available, &allowed, &bad_word);
+    kernels_select(allowed, table);
+    return bad_word;
+}
+
+const char *kernel_name(int slot)
+{
+#define KERNEL_TEXT(type, slot) #slot,
+    static const char *const names[KERNEL_COUNT] = {KERNEL_SLOTS(KERNEL_TEXT)};
+#undef KERNEL_TEXT
+    return slot >= 0 && slot < KERNEL_COUNT ? names[slot] : NULL;
+}

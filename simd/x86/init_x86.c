@@ -1,0 +1,17 @@
+/* Chooses among the kernels of x86-64. Compiled for the oldest machine: no AVX code in this file. */
+#include "simd/arch.h"
+#include "simd/x86/x86.h"
+
+#define KERNEL_FILL_AVX2(type, slot)                                                               \
+    table->slot = slot##_avx2;                                                                     \
+    table->isa[KERNEL_##slot] = "avx2";
+
+#define KERNEL_FILL_AVX512(type, slot)                                                             \
+    table->slot = slot##_avx512;                                                                   \
+    table->isa[KERNEL_##slot] = "avx512";
+
+void arch_fill(cpu_features features, kernels *table)
+{
+    (void)features;
+    (void)table;
+}
