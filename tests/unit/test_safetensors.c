@@ -1,0 +1,237 @@
+/* weights/safetensors: what a file may say, and a message for each thing that it must not. */
+#include "test.h"
+
+#include "base/alloc.h"
+#include "base/file.h"
+#include "weights/safetensors.h"
+
+#include <string.h>
+#include <unistd.h>
+
+/* Length, header and `data_size` counting bytes, in fresh memory of exactly that size. */
+static uint8_t *make_file(const char *header, size_t data_size, size_t *size)
+{
+    size_t length = strlen(header);
+    *size = 8 + length + data_size;
+    uint8_t *bytes = malloc(*size);
+    assert_non_null(bytes);
+    for (int i = 0; i < 8; i++) {
+        bytes[i] = (uint8_t)((uint64_t)length >> (8 * i));
+    }
+    memcpy(bytes + 8, header, length);
+    for (size_t i = 0; i < data_size; i++) {
+        bytes[8 + length + i] = (uint8_t)i;
+    }
+    return bytes;
+}
+
+static void test_good_file(void **state)
+{
+    (void)state;
+    const char *header =
+        "{\"__metadata__\":{\"format\":\"pt\"},"
+        "\"b\":{\"dtype\":\"F32\",\"shape\":[],\"data_offsets\":[12,16]},"
+        "\"a\":{\"dtype\":\"BF16\",\"shape\":[2,3],\"data_offsets\":[0,12]},"
+        "\"empty\":{\"dtype\":\"F16\",\"shape\":[0,7],\"data_offsets\":[16,16]},"
+        "\"ids\":{\"dtype\":\"I64\",\"shape\":[1],\"data_offsets\":[16,24]},"
+        "\"half\":{\"dtype\":\"F16\",\"shape\":[1],\"data_offsets\":[24,26]},"
+        "\"later\":{\"dtype\":\"F1_E0M0\",\"shape\":[9],\"data_offsets\":[26,27]}}   ";
+    size_t size;
+    uint8_t *bytes = make_file(header, 27, &size);
+    safetensors *file;
+    vl2_error error;
+    assert_int_equal(safetensors_parse(bytes, size, "good", &file, &error), VL2_OK);
+    assert_int_equal(safetensors_count(file), 6);
+    assert_int_equal(safetensors_bytes(file), size);
+    assert_string_equal(safetensors_name(file), "good");
+
+    const tensor_view *a = safetensors_get(file, 0);
+    assert_string_equal(a->name, "a");
+    assert_int_equal(a->type, DATA_BF16);
+    assert_int_equal(a->rank, 2);
+    assert_int_equal(a->shape[0], 2);
+    assert_int_equal(a->shape[1], 3);
+    assert_ptr_equal(a->data, bytes + 8 + strlen(header));
+    assert_string_equal(safetensors_dtype(file, 0), "BF16");
+
+    const tensor_view *b = safetensors_get(file, 1);
+    assert_string_equal(b->name, "b");
+    assert_int_equal(b->rank, 0);
+    assert_int_equal(tensor_elements(b), 1);
+    assert_int_equal(*(const uint8_t *)b->data, 12);
+    assert_int_equal(safetensors_index(file, b), 1);
+    tensor_view other = *b;
+    assert_true(safetensors_index(file, &other) == SIZE_MAX);
+
+    assert_string_equal(safetensors_get(file, 2)->name, "empty");
+    for (size_t i = 3; i < 6; i += 2) { /* data types that nobody computes with: listed only */
+        assert_int_equal(safetensors_get(file, i)->type, DATA_TYPE_COUNT);
+        assert_null(safetensors_get(file, i)->data);
+    }
+    assert_string_equal(safetensors_dtype(file, 3), "I64");
+    assert_string_equal(safetensors_dtype(file, 5), "F1_E0M0");
+    assert_int_equal(safetensors_get(file, 4)->type, DATA_F16);
+    safetensors_close(file);
+    free(bytes);
+    safetensors_close(NULL);
+}
+
+#define TENSOR(name, dtype, shape, offsets)                                                        \
+    "\"" name "\":{\"dtype\":\"" dtype "\",\"shape\":" shape ",\"data_offsets\":" offsets "}"
+
+static void test_bad_headers(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *header;
+        size_t data_size;
+        const char *field, *found; /* both must stand in the message */
+    } cases[] = {
+        {"", 0, "header", "nothing"},
+        {"  {}", 0, "header", "other text"},
+        {"[1]", 0, "header", "other text"},
+        {"{\"a\":", 0, "line 1", "not valid JSON"},
+        {"{} x", 0, "line 1", "not valid JSON"},
+        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[99999999999999999999]}}", 0, "line 1", "big integer"},
+        {"{" TENSOR("a", "F32", "[1]", "[0,4]") "," TENSOR("a", "F32", "[1]", "[0,4]") "}", 4,
+         "\"a\"", "duplicate"},
+        {"{\"__metadata__\":3}", 0, "__metadata__", "3"},
+        {"{\"a\":3}", 0, ": a:", "3"},
+        {"{\"\":{}}", 0, "header", "empty"},
+        {"{\"a\\u001bb\":{}}", 0, "header", "control"},
+        {"{\"a\":{\"shape\":[1],\"data_offsets\":[0,4]}}", 4, "a.dtype", "nothing"},
+        {"{\"a\":{\"dtype\":7,\"shape\":[1],\"data_offsets\":[0,4]}}", 4, "a.dtype", "7"},
+        {"{\"a\":{\"dtype\":\"F32\",\"data_offsets\":[0,4]}}", 4, "a.shape", "nothing"},
+        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1]}}", 4, "a.data_offsets", "nothing"},
+        {"{" TENSOR("a", "F32", "\"1\"", "[0,4]") "}", 4, "a.shape", "\"1\""},
+        {"{" TENSOR("a", "F32", "[-1]", "[0,4]") "}", 4, "a.shape", "-1"},
+        {"{" TENSOR("a", "F32", "[1.0]", "[0,4]") "}", 4, "a.shape", "1"},
+        {"{" TENSOR("a", "F32", "[1,1,1,1,1,1,1,1,1]", "[0,4]") "}", 4, "a.shape", "a list of 9"},
+        {"{" TENSOR("a", "F32", "[4294967296,4294967296]", "[0,4]") "}", 4, "a.shape",
+         "[4294967296, 4294967296]"},
+        {"{" TENSOR("a", "F32", "[9223372036854775807]", "[0,4]") "}", 4, "a.shape",
+         "[9223372036854775807]"},
+        {"{" TENSOR("a", "F32", "[1]", "[0]") "}", 4, "a.data_offsets", "a list of 1"},
+        {"{" TENSOR("a", "F32", "[1]", "[0,\"4\"]") "}", 4, "a.data_offsets", "a list of 2"},
+        {"{" TENSOR("a", "F32", "[1]", "[-4,0]") "}", 4, "a.data_offsets", "[-4, 0]"},
+        {"{" TENSOR("a", "F32", "[1]", "[4,0]") "}", 4, "a.data_offsets", "[4, 0]"},
+        {"{" TENSOR("a", "F32", "[2]", "[0,8]") "}", 4, "a.data_offsets", "[0, 8]"},
+        {"{" TENSOR("a", "F32", "[1]", "[0,9223372036854775807]") "}", 4, "a.data_offsets",
+         "9223372036854775807"},
+        {"{" TENSOR("a", "F32", "[1]", "[0,2]") "}", 2, "a.data_offsets", "2 bytes"},
+        {"{" TENSOR("a", "F4", "[1]", "[0,1]") "}", 1, "a.data_offsets", "1 bytes"},
+        {"{" TENSOR("a", "I64", "[1]", "[0,4]") "}", 4, "a.data_offsets", "4 bytes"},
+        {"{" TENSOR("a", "F16", "[2]", "[0,4]") "," TENSOR("b", "F16", "[2]", "[2,6]") "}", 6,
+         "b.data_offsets", "overlap"},
+        {"{" TENSOR("a", "F16", "[2]", "[0,4]") "," TENSOR("b", "F16", "[2]", "[0,4]") "}", 4,
+         "b.data_offsets", "overlap"},
+        {"{" TENSOR("a", "F16", "[1]", "[0,2]") "," TENSOR("b", "F16", "[1]", "[4,6]") "}", 6,
+         "b.data_offsets", "hole"},
+        {"{" TENSOR("a", "F16", "[1]", "[2,4]") "}", 4, "a.data_offsets", "hole"},
+        {"{" TENSOR("a", "F16", "[1]", "[0,2]") "}", 3, "data:", "3 bytes"},
+        {"{}", 1, "data:", "1 bytes"},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        size_t size;
+        uint8_t *bytes = make_file(cases[i].header, cases[i].data_size, &size);
+        safetensors *file = NULL;
+        vl2_error error;
+        vl2_status status = safetensors_parse(bytes, size, "bad.safetensors", &file, &error);
+        free(bytes);
+        if (status != VL2_ERROR_MODEL || file != NULL) {
+            fail_msg("case %zu was accepted: %s", i, cases[i].header);
+        }
+        if (strncmp(error.message, "bad.safetensors: ", 17) != 0 ||
+            strstr(error.message, cases[i].field) == NULL ||
+            strstr(error.message, cases[i].found) == NULL) {
+            fail_msg("case %zu: %s", i, error.message);
+        }
+    }
+}
+
+/* Every cut of a good file is refused, and none is read beyond its end. */
+static void test_truncated(void **state)
+{
+    (void)state;
+    size_t size;
+    uint8_t *bytes = make_file("{" TENSOR("a", "F32", "[2]", "[0,8]") "}", 8, &size);
+    for (size_t cut = 0; cut < size; cut++) {
+        uint8_t *part = malloc(cut > 0 ? cut : 1);
+        assert_non_null(part);
+        memcpy(part, bytes, cut);
+        safetensors *file;
+        vl2_error error;
+        assert_int_equal(safetensors_parse(part, cut, "cut", &file, &error), VL2_ERROR_MODEL);
+        assert_non_null(strstr(error.message, cut < 8 ? "header length: found a file of" : "cut: "));
+        free(part);
+    }
+    free(bytes);
+}
+
+static void test_header_length(void **state)
+{
+    (void)state;
+    static const struct {
+        uint8_t bytes[10];
+        const char *found;
+    } cases[] = {
+        {{0x00, 0xe1, 0xf5, 0x05, 0, 0, 0, 0, '{', '}'}, "found 100000000, expected at most the 2"},
+        {{0x01, 0xe1, 0xf5, 0x05, 0, 0, 0, 0, '{', '}'}, "found 100000001, expected at most 1000000"},
+        {{255, 255, 255, 255, 255, 255, 255, 255, '{', '}'}, "found 18446744073709551615"},
+        {{3, 0, 0, 0, 0, 0, 0, 0, '{', '}'}, "found 3, expected at most the 2 bytes"},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        safetensors *file;
+        vl2_error error;
+        assert_int_equal(safetensors_parse(cases[i].bytes, 10, "long", &file, &error),
+                         VL2_ERROR_MODEL);
+        assert_non_null(strstr(error.message, "long: header length"));
+        assert_non_null(strstr(error.message, cases[i].found));
+    }
+}
+
+static void test_files(void **state)
+{
+    (void)state;
+    char folder[] = "/tmp/vl2-test-XXXXXX";
+    assert_non_null(mkdtemp(folder));
+    char *path = path_join(folder, "x.safetensors");
+    safetensors *file;
+    vl2_error error;
+    assert_int_equal(safetensors_open(path, &file, &error), VL2_ERROR_MODEL); /* missing */
+    assert_non_null(strstr(error.message, path));
+    assert_int_equal(safetensors_open(folder, &file, &error), VL2_ERROR_MODEL); /* a folder */
+    assert_non_null(strstr(error.message, folder));
+
+    FILE *stream = fopen(path, "wb");
+    assert_non_null(stream);
+    fclose(stream);
+    assert_int_equal(safetensors_open(path, &file, &error), VL2_ERROR_MODEL); /* empty */
+    assert_non_null(strstr(error.message, path));
+    assert_non_null(strstr(error.message, "found a file of 0 bytes"));
+
+    size_t size;
+    uint8_t *bytes = make_file("{" TENSOR("a", "F32", "[2]", "[0,8]") "}", 8, &size);
+    stream = fopen(path, "wb");
+    assert_non_null(stream);
+    assert_int_equal(fwrite(bytes, 1, size, stream), size);
+    fclose(stream);
+    free(bytes);
+    assert_int_equal(safetensors_open(path, &file, &error), VL2_OK);
+    assert_string_equal(safetensors_name(file), path);
+    assert_int_equal(((const uint8_t *)safetensors_get(file, 0)->data)[7], 7);
+    safetensors_close(file);
+    unlink(path);
+    rmdir(folder);
+    base_free(path);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_good_file),     cmocka_unit_test(test_bad_headers),
+        cmocka_unit_test(test_truncated),     cmocka_unit_test(test_header_length),
+        cmocka_unit_test(test_files),
+    };
+    return cmocka_run_group_tests_name("safetensors", tests, NULL, NULL);
+}
