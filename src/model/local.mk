@@ -1,1 +1,20 @@
-# src/model: see ARCHITECTURE in CONTRIBUTING.md
+# model: configuration, weights by place, vision tower, projector, decoder, sampler.
+noinst_LTLIBRARIES += libmodel.la
+room_libs += libmodel.la
+libmodel_la_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CFLAGS) $(OPENBLAS_CFLAGS)
+libmodel_la_SOURCES = \
+	src/model/attention.c src/model/attention.h \
+	src/model/attention_latent.c \
+	src/model/attention_multi_head.c \
+	src/model/compute.c src/model/compute.h \
+	src/model/config.c src/model/config.h \
+	src/model/decoder.c src/model/decoder.h \
+	src/model/kvcache.c src/model/kvcache.h \
+	src/model/linear.c src/model/linear.h \
+	src/model/moe.c src/model/moe.h \
+	src/model/projector.c src/model/projector.h \
+	src/model/rope.c src/model/rope.h \
+	src/model/router.c src/model/router.h \
+	src/model/sampler.c src/model/sampler.h \
+	src/model/vision.c src/model/vision.h \
+	src/model/weights.c src/model/weights.h

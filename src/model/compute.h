@@ -1,0 +1,32 @@
+/* What every stage computes with: the kernels, the thread team, and work space per thread. */
+#ifndef MODEL_COMPUTE_H
+#define MODEL_COMPUTE_H
+
+#include "base/error.h"
+#include "base/team.h"
+#include "simd/kernels.h"
+
+typedef struct compute {
+    const kernels *kernels; /* borrowed */
+    team team;
+    float **scratch;        /* [threads]: one block of scratch_floats for each worker */
+    size_t scratch_floats;
+} compute;
+
+/* `threads` at least 1. VL2_ERROR_MEMORY. */
+vl2_status compute_open(const kernels *kernels, int threads, compute *compute, vl2_error *error);
+void compute_close(compute *compute);
+
+/* Makes each worker's scratch at least this large. The blocks start at a cache line. VL2_ERROR_MEMORY. */
+vl2_status compute_reserve(compute *compute, size_t floats, vl2_error *error);
+
+/* The scratch of a worker, inside a team_task. */
+static inline float *compute_scratch(const compute *compute, int worker)
+{
+    return compute->scratch[worker];
+}
+
+/* Bytes of all scratch. */
+size_t compute_memory(const compute *compute);
+
+#endif

@@ -1,0 +1,159 @@
+#include "model/decoder.h"
+
+#include "base/alloc.h"
+#include "model/linear.h"
+
+#include <string.h>
+
+#define NORM_ROWS 16 /* rows per task */
+
+static vl2_status open_parts(decoder *decoder, vl2_error *error)
+{
+    const language_config *config = decoder->config;
+    size_t width = (size_t)(config->latent_attention ? config->rope_width : config->head_width);
+    vl2_status status =
+        rope_table_open(&config->rope, width, decoder->positions, &decoder->rope, error);
+    if (status == VL2_OK) {
+        status = kvcache_open(config, decoder->positions, &decoder->cache, error);
+    }
+    if (status == VL2_OK) {
+        status = attention_workspace_open(config, &decoder->rope, decoder->chunk,
+                                          decoder->positions, decoder->compute,
+                                          &decoder->attention, error);
+    }
+    if (status == VL2_OK) {
+        status = moe_workspace_open(config, decoder->chunk, decoder->compute, &decoder->moe, error);
+    }
+    return status;
+}
+
+vl2_status decoder_open(const language_config *config, const model_weights *weights,
+                        compute *compute, size_t chunk, size_t positions, decoder *decoder,
+                        vl2_error *error)
+{
+    *decoder = (struct decoder){.config = config, .weights = weights, .compute = compute,
+                                .chunk = chunk, .positions = positions};
+    size_t hidden = (size_t)config->hidden;
+    decoder->norm = base_alloc_aligned(chunk * hidden, sizeof(float));
+    decoder->out = base_alloc_aligned(chunk * hidden, sizeof(float));
+    decoder->vector = base_alloc_aligned(hidden, sizeof(float));
+    vl2_status status;
+    if (decoder->norm == NULL || decoder->out == NULL || decoder->vector == NULL) {
+        status = vl2_fail_memory(error, "the decoder's work space",
+                                 2 * chunk * hidden * sizeof(float));
+    } else {
+        status = open_parts(decoder, error);
+    }
+    if (status != VL2_OK) {
+        decoder_close(decoder);
+    }
+    return status;
+}
+
+void decoder_close(decoder *decoder)
+{
+    rope_table_close(&decoder->rope);
+    kvcache_close(&decoder->cache);
+    attention_workspace_close(&decoder->attention);
+    moe_workspace_close(&decoder->moe);
+    base_free(decoder->norm);
+    base_free(decoder->out);
+    base_free(decoder->vector);
+    memset(decoder, 0, sizeof(*decoder));
+}
+
+size_t decoder_memory(const decoder *decoder)
+{
+    return (2 * decoder->chunk + 1) * (size_t)decoder->config->hidden * sizeof(float) +
+           2 * decoder->rope.positions * decoder->rope.half * sizeof(float) +
+           kvcache_memory(&decoder->cache) + attention_workspace_memory(&decoder->attention) +
+           moe_workspace_memory(&decoder->moe);
+}
+
+typedef struct norm_job {
+    const decoder *decoder;
+    const float *rows;
+    float *out;
+    size_t count;
+} norm_job;
+
+static void norm_task(void *context, size_t task, int worker)
+{
+    (void)worker;
+    const norm_job *job = context;
+    size_t hidden = (size_t)job->decoder->config->hidden;
+    size_t end = (task + 1) * NORM_ROWS < job->count ? (task + 1) * NORM_ROWS : job->count;
+    for (size_t row = task * NORM_ROWS; row < end; row++) {
+        job->decoder->compute->kernels->rms_norm(job->rows + row * hidden, job->decoder->vector,
+                                                 job->decoder->config->rms_epsilon, hidden,
+                                                 job->out + row * hidden);
+    }
+}
+
+static void normalize(decoder *decoder, weight scale, const float *rows, size_t count, float *out)
+{
+    norm_job job = {decoder, rows, out, count};
+    weight_widen(decoder->compute->kernels, scale, 0, (size_t)decoder->config->hidden,
+                 decoder->vector);
+    team_run(&decoder->compute->team, (count + NORM_ROWS - 1) / NORM_ROWS, norm_task, &job);
+}
+
+static void run_layer(decoder *decoder, int index, float *rows, size_t first, size_t count)
+{
+    const layer_weights *layer = &decoder->weights->layers[index];
+    size_t floats = count * (size_t)decoder->config->hidden;
+    normalize(decoder, layer->input_norm, rows, count, decoder->norm);
+    attention_run(decoder->compute, &decoder->attention, &layer->attention, &decoder->cache, index,
+                  decoder->norm, first, count, decoder->out);
+    for (size_t i = 0; i < floats; i++) {
+        rows[i] += decoder->out[i];
+    }
+    normalize(decoder, layer->post_attention_norm, rows, count, decoder->norm);
+    moe_run(decoder->compute, &decoder->moe, layer, decoder->norm, count, rows);
+}
+
+static void observe(const decoder *decoder, const decoder_observer *observer, int index,
+                    const float *rows, size_t first, size_t count)
+{
+    if (index >= 0 && decoder->weights->layers[index].has_experts) {
+        observer->router(observer->user, index, decoder->moe.ids, decoder->moe.weights,
+                         decoder->moe.scores, first, count);
+    }
+    observer->layer(observer->user, index, rows, first, count);
+}
+
+vl2_status decoder_run(decoder *decoder, float *rows, size_t first, size_t count,
+                       const atomic_int *cancelled, const decoder_observer *observer,
+                       vl2_error *error)
+{
+    if (observer != NULL) {
+        observe(decoder, observer, -1, rows, first, count);
+    }
+    for (int i = 0; i < decoder->config->layers; i++) {
+        if (cancelled != NULL && atomic_load_explicit(cancelled, memory_order_relaxed)) {
+            return vl2_fail(error, VL2_ERROR_CANCELLED, "cancelled while reading the prompt");
+        }
+        run_layer(decoder, i, rows, first, count);
+        if (observer != NULL) {
+            observe(decoder, observer, i, rows, first, count);
+        }
+    }
+    return VL2_OK;
+}
+
+void decoder_logits(decoder *decoder, const float *row, float *normed, float *logits)
+{
+    size_t hidden = (size_t)decoder->config->hidden;
+    normalize(decoder, decoder->weights->norm, row, 1, normed);
+    linear_run(decoder->compute, &(linear_call){.w = decoder->weights->head, .x = normed,
+                                                .x_stride = hidden, .y = logits,
+                                                .y_stride = (size_t)decoder->config->vocabulary,
+                                                .rows = 1});
+}
+
+void decoder_embed(const decoder *decoder, int32_t id, float *row)
+{
+    size_t hidden = (size_t)decoder->config->hidden;
+    weight_widen(decoder->compute->kernels, decoder->weights->embedding, (size_t)id * hidden,
+                 hidden, row);
+}

@@ -1,0 +1,148 @@
+#include "model/linear.h"
+
+#include <cblas.h>
+
+#include <string.h>
+
+static size_t outputs_of(weight w)
+{
+    return w->rank > 0 ? (size_t)w->shape[0] : 1;
+}
+
+static size_t inputs_of(weight w)
+{
+    size_t inputs = 1;
+    for (int i = 1; i < w->rank; i++) {
+        inputs *= (size_t)w->shape[i];
+    }
+    return inputs;
+}
+
+/* The panel itself, then room for the few-rows result or a bias. */
+size_t linear_scratch(size_t inputs)
+{
+    size_t widened = LINEAR_PANEL * inputs;
+    size_t few = (size_t)LINEAR_PANEL * LINEAR_FEW;
+    return (widened > few ? widened : few) + LINEAR_PANEL;
+}
+
+void weight_widen(const kernels *kernels, weight w, size_t first, size_t count, float *out)
+{
+    const char *source = (const char *)w->data + first * data_type_size(w->type);
+    switch (w->type) {
+    case DATA_BF16:
+        kernels->widen_bf16(source, out, count);
+        break;
+    case DATA_F16:
+        kernels->widen_f16(source, out, count);
+        break;
+    default:
+        memcpy(out, source, count * sizeof(float));
+        break;
+    }
+}
+
+/* A few rows of x: the weights are read once, as they are. */
+static void few_rows(const compute *compute, const linear_call *call, size_t first, size_t count,
+                     float *out, size_t out_stride)
+{
+    const kernels *k = compute->kernels;
+    size_t inputs = inputs_of(call->w);
+    const char *w =
+        (const char *)call->w->data + first * inputs * data_type_size(call->w->type);
+    switch (call->w->type) {
+    case DATA_BF16:
+        k->matmul_few_bf16(w, inputs, count, inputs, call->x, call->x_stride, call->rows, out,
+                           out_stride);
+        break;
+    case DATA_F16:
+        k->matmul_few_f16(w, inputs, count, inputs, call->x, call->x_stride, call->rows, out,
+                          out_stride);
+        break;
+    default:
+        k->matmul_few_f32(w, inputs, count, inputs, call->x, call->x_stride, call->rows, out,
+                          out_stride);
+        break;
+    }
+}
+
+static void add_rows(const linear_call *call, size_t first, size_t count, const float *from)
+{
+    for (size_t row = 0; row < call->rows; row++) {
+        float *y = call->y + row * call->y_stride + first;
+        const float *x = from + row * LINEAR_PANEL;
+        for (size_t i = 0; i < count; i++) {
+            y[i] += x[i];
+        }
+    }
+}
+
+/* Many rows of x: the panel is widened into scratch, then multiplied by OpenBLAS. */
+static void many_rows(const compute *compute, const linear_call *call, size_t first, size_t count,
+                      float *panel)
+{
+    size_t inputs = inputs_of(call->w);
+    weight_widen(compute->kernels, call->w, first * inputs, count * inputs, panel);
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)call->rows, (int)count, (int)inputs,
+                1.0f, call->x, (int)call->x_stride, panel, (int)inputs, call->add ? 1.0f : 0.0f,
+                call->y + first, (int)call->y_stride);
+}
+
+static void finish_rows(const compute *compute, const linear_call *call, size_t first, size_t count,
+                        float *bias)
+{
+    if (call->bias == NULL && call->activation == LINEAR_PLAIN) {
+        return;
+    }
+    if (call->bias != NULL) {
+        weight_widen(compute->kernels, call->bias, first, count, bias);
+    }
+    for (size_t row = 0; row < call->rows; row++) {
+        float *y = call->y + row * call->y_stride + first;
+        for (size_t i = 0; call->bias != NULL && i < count; i++) {
+            y[i] += bias[i];
+        }
+        if (call->activation == LINEAR_GELU_TANH) {
+            compute->kernels->gelu_tanh(y, count);
+        } else if (call->activation == LINEAR_GELU_ERF) {
+            compute->kernels->gelu_erf(y, count);
+        }
+    }
+}
+
+void linear_panel(const compute *compute, int worker, const linear_call *call, size_t first,
+                  size_t count)
+{
+    float *scratch = compute_scratch(compute, worker);
+    if (call->rows > LINEAR_FEW) {
+        many_rows(compute, call, first, count, scratch);
+    } else if (call->add) {
+        few_rows(compute, call, first, count, scratch, LINEAR_PANEL);
+        add_rows(call, first, count, scratch);
+    } else {
+        few_rows(compute, call, first, count, call->y + first, call->y_stride);
+    }
+    finish_rows(compute, call, first, count, scratch);
+}
+
+typedef struct linear_job {
+    const compute *compute;
+    const linear_call *call;
+} linear_job;
+
+static void panel_task(void *context, size_t task, int worker)
+{
+    const linear_job *job = context;
+    size_t first = task * LINEAR_PANEL;
+    size_t left = outputs_of(job->call->w) - first;
+    linear_panel(job->compute, worker, job->call, first,
+                 left < LINEAR_PANEL ? left : LINEAR_PANEL);
+}
+
+void linear_run(const compute *compute, const linear_call *call)
+{
+    linear_job job = {compute, call};
+    if (call->rows > 0) {
+        team_run(&compute->team, linear_panels(outputs_of(call->w)), panel_task, &job);
+    }
+}

@@ -1,0 +1,277 @@
+#include "model/moe.h"
+
+#include "base/alloc.h"
+#include "model/linear.h"
+#include "model/router.h"
+
+#include <string.h>
+
+/* The widest network that runs on every token: dense layers, or the shared experts. */
+static size_t common_width(const language_config *config)
+{
+    size_t dense = (size_t)config->dense_width;
+    size_t shared = (size_t)config->shared_experts * (size_t)config->expert_width;
+    return dense > shared ? dense : shared;
+}
+
+static bool has_memory(const moe_workspace *w)
+{
+    return w->gate && w->up && w->scores && w->ids && w->weights && w->bias && w->space &&
+           w->first && w->active && w->pair_token && w->token_pair && w->inputs && w->expert_gate &&
+           w->expert_up && w->outputs;
+}
+
+vl2_status moe_workspace_open(const language_config *config, size_t chunk, compute *compute,
+                              moe_workspace *workspace, vl2_error *error)
+{
+    size_t experts = (size_t)config->gate.experts, hidden = (size_t)config->hidden;
+    size_t pairs = experts > 0 ? chunk * (size_t)config->gate.experts_per_token : 0;
+    size_t width = (size_t)config->expert_width, threads = (size_t)compute->team.threads;
+    *workspace = (moe_workspace){.config = config, .chunk = chunk};
+    workspace->gate = base_alloc_aligned(chunk * common_width(config), sizeof(float));
+    workspace->up = base_alloc_aligned(chunk * common_width(config), sizeof(float));
+    workspace->scores = base_alloc_aligned(chunk * experts, sizeof(float));
+    workspace->ids = base_malloc(pairs, sizeof(int32_t));
+    workspace->weights = base_malloc(pairs, sizeof(float));
+    workspace->bias = base_malloc(experts, sizeof(float));
+    workspace->space = base_malloc(threads * 2 * experts, sizeof(float));
+    workspace->first = base_calloc(experts + 1, sizeof(size_t));
+    workspace->active = base_malloc(experts, sizeof(size_t));
+    workspace->pair_token = base_malloc(pairs, sizeof(size_t));
+    workspace->token_pair = base_malloc(pairs, sizeof(size_t));
+    workspace->inputs = base_alloc_aligned(pairs * hidden, sizeof(float));
+    workspace->expert_gate = base_alloc_aligned(pairs * width, sizeof(float));
+    workspace->expert_up = base_alloc_aligned(pairs * width, sizeof(float));
+    workspace->outputs = base_alloc_aligned(pairs * hidden, sizeof(float));
+    if (!has_memory(workspace)) {
+        size_t bytes = moe_workspace_memory(workspace);
+        moe_workspace_close(workspace);
+        return vl2_fail_memory(error, "the experts' work space", bytes);
+    }
+    size_t widest = common_width(config) > hidden ? common_width(config) : hidden;
+    vl2_status status =
+        compute_reserve(compute, linear_scratch(widest > width ? widest : width), error);
+    if (status != VL2_OK) {
+        moe_workspace_close(workspace);
+    }
+    return status;
+}
+
+void moe_workspace_close(moe_workspace *workspace)
+{
+    base_free(workspace->gate);
+    base_free(workspace->up);
+    base_free(workspace->scores);
+    base_free(workspace->ids);
+    base_free(workspace->weights);
+    base_free(workspace->bias);
+    base_free(workspace->space);
+    base_free(workspace->first);
+    base_free(workspace->active);
+    base_free(workspace->pair_token);
+    base_free(workspace->token_pair);
+    base_free(workspace->inputs);
+    base_free(workspace->expert_gate);
+    base_free(workspace->expert_up);
+    base_free(workspace->outputs);
+    memset(workspace, 0, sizeof(*workspace));
+}
+
+size_t moe_workspace_memory(const moe_workspace *workspace)
+{
+    const language_config *config = workspace->config;
+    if (config == NULL) {
+        return 0;
+    }
+    size_t pairs = workspace->chunk * (size_t)config->gate.experts_per_token;
+    return (2 * workspace->chunk * common_width(config) +
+            workspace->chunk * (size_t)config->gate.experts +
+            2 * pairs * ((size_t)config->hidden + (size_t)config->expert_width)) * sizeof(float);
+}
+
+typedef struct moe_job {
+    const compute *compute;
+    moe_workspace *workspace;
+    const layer_weights *layer;
+    const float *x;
+    float *y;
+    size_t count;
+    bool has_bias;
+} moe_job;
+
+/* A dense gated network over all tokens: y += down(silu(gate(x)) * up(x)). */
+static void silu_task(void *context, size_t task, int worker)
+{
+    (void)worker;
+    const moe_job *job = context;
+    size_t width = (size_t)job->layer->mlp.gate->shape[0];
+    float *gate = job->workspace->gate + task * width;
+    job->compute->kernels->silu_mul(gate, job->workspace->up + task * width, gate, width);
+}
+
+static void run_dense(const moe_job *job)
+{
+    const mlp_weights *mlp = &job->layer->mlp;
+    size_t hidden = (size_t)job->workspace->config->hidden, width = (size_t)mlp->gate->shape[0];
+    linear_run(job->compute, &(linear_call){.w = mlp->gate, .x = job->x, .x_stride = hidden,
+                                            .y = job->workspace->gate, .y_stride = width,
+                                            .rows = job->count});
+    linear_run(job->compute, &(linear_call){.w = mlp->up, .x = job->x, .x_stride = hidden,
+                                            .y = job->workspace->up, .y_stride = width,
+                                            .rows = job->count});
+    team_run(&job->compute->team, job->count, silu_task, (void *)job);
+    linear_run(job->compute, &(linear_call){.w = mlp->down, .x = job->workspace->gate,
+                                            .x_stride = width, .y = job->y, .y_stride = hidden,
+                                            .rows = job->count, .add = true});
+}
+
+static void route_task(void *context, size_t token, int worker)
+{
+    const moe_job *job = context;
+    moe_workspace *workspace = job->workspace;
+    const gate_config *gate = &workspace->config->gate;
+    size_t experts = (size_t)gate->experts, k = (size_t)gate->experts_per_token;
+    router_choose(gate, workspace->scores + token * experts,
+                  job->has_bias ? workspace->bias : NULL,
+                  workspace->space + (size_t)worker * 2 * experts, workspace->ids + token * k,
+                  workspace->weights + token * k);
+}
+
+/* Sorts the (token, choice) pairs by expert, tokens in order within one expert. */
+static void sort_pairs(moe_workspace *workspace, size_t count)
+{
+    size_t experts = (size_t)workspace->config->gate.experts;
+    size_t pairs = count * (size_t)workspace->config->gate.experts_per_token;
+    size_t *first = workspace->first;
+    memset(first, 0, (experts + 1) * sizeof(*first));
+    for (size_t i = 0; i < pairs; i++) {
+        first[workspace->ids[i] + 1]++;
+    }
+    for (size_t e = 0; e < experts; e++) {
+        first[e + 1] += first[e];
+    }
+    for (size_t i = 0; i < pairs; i++) {
+        size_t pair = first[workspace->ids[i]]++;
+        workspace->pair_token[pair] = i / (size_t)workspace->config->gate.experts_per_token;
+        workspace->token_pair[i] = pair;
+    }
+    memmove(first + 1, first, experts * sizeof(*first));
+    first[0] = 0;
+    workspace->active_count = 0;
+    for (size_t e = 0; e < experts; e++) {
+        if (first[e + 1] > first[e]) {
+            workspace->active[workspace->active_count++] = e;
+        }
+    }
+}
+
+static void gather_task(void *context, size_t pair, int worker)
+{
+    (void)worker;
+    const moe_job *job = context;
+    size_t hidden = (size_t)job->workspace->config->hidden;
+    memcpy(job->workspace->inputs + pair * hidden,
+           job->x + job->workspace->pair_token[pair] * hidden, hidden * sizeof(float));
+}
+
+static size_t panel_end(size_t first, size_t outputs)
+{
+    return outputs - first < LINEAR_PANEL ? outputs - first : LINEAR_PANEL;
+}
+
+/* One panel of one expert: gate and up, then SiLU(gate) * up in place. */
+static void gate_up_task(void *context, size_t task, int worker)
+{
+    const moe_job *job = context;
+    moe_workspace *workspace = job->workspace;
+    size_t width = (size_t)workspace->config->expert_width;
+    size_t hidden = (size_t)workspace->config->hidden;
+    size_t expert = workspace->active[task / linear_panels(width)];
+    size_t first = task % linear_panels(width) * LINEAR_PANEL;
+    size_t pair = workspace->first[expert], rows = workspace->first[expert + 1] - pair;
+    linear_call call = {.w = job->layer->experts[expert].gate,
+                        .x = workspace->inputs + pair * hidden, .x_stride = hidden,
+                        .y = workspace->expert_gate + pair * width, .y_stride = width,
+                        .rows = rows};
+    linear_panel(job->compute, worker, &call, first, panel_end(first, width));
+    call.w = job->layer->experts[expert].up;
+    call.y = workspace->expert_up + pair * width;
+    linear_panel(job->compute, worker, &call, first, panel_end(first, width));
+    for (size_t row = pair; row < pair + rows; row++) {
+        float *gate = workspace->expert_gate + row * width + first;
+        job->compute->kernels->silu_mul(gate, workspace->expert_up + row * width + first, gate,
+                                        panel_end(first, width));
+    }
+}
+
+static void down_task(void *context, size_t task, int worker)
+{
+    const moe_job *job = context;
+    moe_workspace *workspace = job->workspace;
+    size_t width = (size_t)workspace->config->expert_width;
+    size_t hidden = (size_t)workspace->config->hidden;
+    size_t expert = workspace->active[task / linear_panels(hidden)];
+    size_t first = task % linear_panels(hidden) * LINEAR_PANEL;
+    size_t pair = workspace->first[expert], rows = workspace->first[expert + 1] - pair;
+    linear_call call = {.w = job->layer->experts[expert].down,
+                        .x = workspace->expert_gate + pair * width, .x_stride = width,
+                        .y = workspace->outputs + pair * hidden, .y_stride = hidden,
+                        .rows = rows};
+    linear_panel(job->compute, worker, &call, first, panel_end(first, hidden));
+}
+
+/* One token: the weighted sum of its experts' outputs, in the order of its choices. */
+static void reduce_task(void *context, size_t token, int worker)
+{
+    const moe_job *job = context;
+    const moe_workspace *workspace = job->workspace;
+    size_t hidden = (size_t)workspace->config->hidden;
+    size_t k = (size_t)workspace->config->gate.experts_per_token;
+    float *sum = compute_scratch(job->compute, worker);
+    memset(sum, 0, hidden * sizeof(float));
+    for (size_t i = 0; i < k; i++) {
+        size_t pair = workspace->token_pair[token * k + i];
+        job->compute->kernels->axpy_f32(workspace->weights[token * k + i],
+                                        workspace->outputs + pair * hidden, sum, hidden);
+    }
+    float *y = job->y + token * hidden;
+    for (size_t i = 0; i < hidden; i++) {
+        y[i] += sum[i];
+    }
+}
+
+static void route(moe_job *job)
+{
+    moe_workspace *workspace = job->workspace;
+    size_t experts = (size_t)workspace->config->gate.experts;
+    linear_run(job->compute, &(linear_call){.w = job->layer->router, .x = job->x,
+                                            .x_stride = (size_t)workspace->config->hidden,
+                                            .y = workspace->scores, .y_stride = experts,
+                                            .rows = job->count});
+    job->has_bias = job->layer->router_bias != NULL;
+    if (job->has_bias) {
+        weight_widen(job->compute->kernels, job->layer->router_bias, 0, experts, workspace->bias);
+    }
+    team_run(&job->compute->team, job->count, route_task, job);
+    sort_pairs(workspace, job->count);
+}
+
+void moe_run(const compute *compute, moe_workspace *workspace, const layer_weights *layer,
+             const float *x, size_t count, float *y)
+{
+    const language_config *config = workspace->config;
+    moe_job job = {compute, workspace, layer, x, y, count, false};
+    if (layer->has_experts) {
+        route(&job);
+        size_t experts = workspace->active_count;
+        team_run(&compute->team, count * (size_t)config->gate.experts_per_token, gather_task,
+                 &job);
+        team_run(&compute->team, experts * linear_panels((size_t)config->expert_width),
+                 gate_up_task, &job);
+        team_run(&compute->team, experts * linear_panels((size_t)config->hidden), down_task, &job);
+        team_run(&compute->team, count, reduce_task, &job);
+    }
+    if (layer->mlp.gate != NULL) {
+        run_dense(&job);
+    }
+}

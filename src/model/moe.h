@@ -1,0 +1,43 @@
+/* The feed-forward part of a decoder layer: a dense gated network, or routed and shared experts
+ * (DeepSeekMoE, arXiv 2401.06066; modeling_deepseek.py, DeepseekV2MLP and DeepseekV2MoE). */
+#ifndef MODEL_MOE_H
+#define MODEL_MOE_H
+
+#include "model/compute.h"
+#include "model/weights.h"
+
+/* Work space for chunks of up to `chunk` tokens; k = experts_per_token. */
+typedef struct moe_workspace {
+    const language_config *config;
+    size_t chunk;
+    /* the dense network, or the shared experts */
+    float *gate, *up;       /* [chunk, dense or shared width] */
+    /* routing of the last layer that ran, kept for tracing */
+    float *scores;          /* [chunk, experts]: softmax or sigmoid, without the bias */
+    int32_t *ids;           /* [chunk, k] by falling selection score */
+    float *weights;         /* [chunk, k] */
+    float *bias;            /* [experts] */
+    float *space;           /* [threads, 2 * experts] */
+    /* (token, expert) pairs in the order of the experts */
+    size_t *first;          /* [experts + 1]: pairs first[e] .. first[e + 1] - 1 belong to expert e */
+    size_t *active;         /* [experts]: the experts that have pairs, in order */
+    size_t active_count;
+    size_t *pair_token;     /* [chunk * k]: the token of a pair */
+    size_t *token_pair;     /* [chunk, k]: the pair of a token's choice */
+    float *inputs;          /* [chunk * k, hidden] gathered */
+    float *expert_gate, *expert_up; /* [chunk * k, expert_width] */
+    float *outputs;         /* [chunk * k, hidden] */
+} moe_workspace;
+
+vl2_status moe_workspace_open(const language_config *config, size_t chunk, compute *compute,
+                              moe_workspace *workspace, vl2_error *error);
+void moe_workspace_close(moe_workspace *workspace);
+size_t moe_workspace_memory(const moe_workspace *workspace);
+
+/* y [count, hidden] += feed-forward(x [count, hidden]). Experts are walked one after the other, each
+ * read once per call; a token's expert outputs are summed in the order of its choices, whatever the number of
+ * threads. */
+void moe_run(const compute *compute, moe_workspace *workspace, const layer_weights *layer,
+             const float *x, size_t count, float *y);
+
+#endif
