@@ -45,7 +45,7 @@ typedef void kernel_layer_norm(const float *x, const float *weight, const float 
 
 /* In place: p[i] = exp(scale * x[i]) / sum over j of exp(scale * x[j]), with the largest scale * x taken
  * off first (scale > 0), and a sum in a fixed order. -infinity gives exactly 0; at least one number
- * must be finite. Tolerance: e p (8 + 4 scale (max x - x)), and p below 2^-120 may become 0. */
+ * must be finite. Tolerance: e p (8 + 4 scale (max x - x)), or 2^-120 where p is below that. */
 typedef void kernel_softmax(float *x, size_t n, float scale);
 
 /* out = gate / (1 + exp(-gate)) * up. out may be gate or up. Tolerance: 8 e |out|; where gate < -87 the
@@ -59,7 +59,7 @@ typedef void kernel_gelu(float *x, size_t n);
 /* sum over i of a[i] * b[i]. Tolerance: 2e-6 * sum |a * b| for n to 16384. */
 typedef float kernel_dot(const float *a, const float *b, size_t n);
 
-/* y[i] += alpha * x[i]. Tolerance: e (|alpha x| + |y|). */
+/* y[i] += alpha * x[i]. Tolerance: 2 e (|alpha x| + |y|). */
 typedef void kernel_axpy(float alpha, const float *x, float *y, size_t n);
 
 /* In place, n even: n/2 pairs (a, b) become (a cos - b sin, b cos + a sin), cos and sin being [n/2].

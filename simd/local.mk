@@ -1,7 +1,8 @@
 # simd: kernels, chosen at run time. One convenience library per ISA with its own flags; libsimd.la is
 # compiled for the oldest machine of the architecture and is the only one that others call.
 noinst_LTLIBRARIES += libsimd.la
-room_libs += libsimd.la
+simd_libs = libsimd.la
+
 libsimd_la_SOURCES = \
 	simd/arch.h \
 	simd/cpu.c simd/cpu.h \
@@ -14,12 +15,52 @@ libsimd_la_SOURCES = \
 	simd/ref/vector.c \
 	simd/ref/widen.c
 
+# Every ISA has one small file per operation: simd/lanes/ with that ISA's registers.
+simd_lanes = \
+	simd/lanes/activation.h simd/lanes/common.h simd/lanes/exponential.h simd/lanes/matmul.h \
+	simd/lanes/norm.h simd/lanes/softmax.h simd/lanes/vector.h simd/lanes/widen.h
+
 if ARCH_X86
 libsimd_la_SOURCES += simd/x86/cpu_x86.c simd/x86/init_x86.c simd/x86/x86.h
+
+noinst_LTLIBRARIES += libsimd_avx2.la libsimd_avx512.la
+simd_libs += libsimd_avx2.la libsimd_avx512.la
+libsimd_avx2_la_CFLAGS = $(AM_CFLAGS) -mavx2 -mfma -mf16c
+libsimd_avx2_la_SOURCES = $(simd_lanes) \
+	simd/x86/activation_avx2.c \
+	simd/x86/lanes_avx2.h \
+	simd/x86/matmul_avx2.c \
+	simd/x86/norm_avx2.c \
+	simd/x86/softmax_avx2.c \
+	simd/x86/vector_avx2.c \
+	simd/x86/widen_avx2.c
+libsimd_avx512_la_CFLAGS = $(AM_CFLAGS) -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512dq \
+	-mavx512vl
+libsimd_avx512_la_SOURCES = $(simd_lanes) \
+	simd/x86/activation_avx512.c \
+	simd/x86/lanes_avx512.h \
+	simd/x86/matmul_avx512.c \
+	simd/x86/norm_avx512.c \
+	simd/x86/softmax_avx512.c \
+	simd/x86/vector_avx512.c \
+	simd/x86/widen_avx512.c
 else
 if ARCH_ARM
 libsimd_la_SOURCES += simd/arm/arm.h simd/arm/cpu_arm.c simd/arm/init_arm.c
+
+noinst_LTLIBRARIES += libsimd_neon.la
+simd_libs += libsimd_neon.la
+libsimd_neon_la_SOURCES = $(simd_lanes) \
+	simd/arm/activation_neon.c \
+	simd/arm/lanes_neon.h \
+	simd/arm/matmul_neon.c \
+	simd/arm/norm_neon.c \
+	simd/arm/softmax_neon.c \
+	simd/arm/vector_neon.c \
+	simd/arm/widen_neon.c
 else
 libsimd_la_SOURCES += simd/ref/arch_none.c
 endif
 endif
+
+room_libs += $(simd_libs)

@@ -12,6 +12,10 @@
 
 void arch_fill(cpu_features features, kernels *table)
 {
-    (void)features;
-    (void)table;
+    if (cpu_has(features, CPU_NEEDS_AVX2)) {
+        KERNEL_SLOTS(KERNEL_FILL_AVX2)
+    }
+    if (cpu_has(features, CPU_NEEDS_AVX512)) {
+        KERNEL_SLOTS(KERNEL_FILL_AVX512)
+    }
 }

@@ -1,1 +1,14 @@
-# see tests/local.mk
+# The kernel tests need simd/ and libc only; scripts/check-arm.sh builds the same files by hand.
+check_PROGRAMS += tests/kernels/test_kernels
+TESTS += tests/kernels/test_kernels
+tests_kernels_test_kernels_SOURCES = \
+	tests/kernels/harness.c tests/kernels/harness.h \
+	tests/kernels/test_activation.c \
+	tests/kernels/test_cpu.c \
+	tests/kernels/test_kernels.c \
+	tests/kernels/test_matmul.c \
+	tests/kernels/test_norm.c \
+	tests/kernels/test_softmax.c \
+	tests/kernels/test_vector.c \
+	tests/kernels/test_widen.c
+tests_kernels_test_kernels_LDADD = $(simd_libs)

@@ -1,0 +1,189 @@
+/* Few rows of activations times many rows of weights; dot_f32. See simd/kernels.h.
+ *
+ * Every output is one chain of LANES partial sums, over k in steps of LANES, and then their sum in a fixed
+ * order: so it does not matter in which block of rows and batch it was computed. A block keeps
+ * rows x batch such chains in registers to hide the latency of the multiply-add. */
+#include "simd/lanes/common.h"
+
+typedef enum weight_type {
+    WEIGHT_F32,
+    WEIGHT_BF16,
+    WEIGHT_F16
+} weight_type;
+
+/* What a call multiplies. */
+typedef struct matmul_task {
+    const char *weight;
+    size_t row_bytes, k;
+    const float *x;
+    size_t x_stride;
+    float *y;
+    size_t y_stride;
+} matmul_task;
+
+LANES_INLINE size_t weight_size(weight_type type)
+{
+    return type == WEIGHT_F32 ? 4 : 2;
+}
+
+LANES_INLINE lanes load_weights(weight_type type, const char *weight)
+{
+    switch (type) {
+    case WEIGHT_BF16:
+        return lanes_load_bf16(weight);
+    case WEIGHT_F16:
+        return lanes_load_f16(weight);
+    default:
+        return lanes_load((const float *)(const void *)weight);
+    }
+}
+
+LANES_INLINE lanes load_weights_first(weight_type type, const char *weight, size_t n)
+{
+    switch (type) {
+    case WEIGHT_BF16:
+        return lanes_load_bf16_first(weight, n);
+    case WEIGHT_F16:
+        return lanes_load_f16_first(weight, n);
+    default:
+        return lanes_load_first((const float *)(const void *)weight, n);
+    }
+}
+
+#define BLOCK_MAX (MATMUL_ROWS > MATVEC_ROWS ? MATMUL_ROWS : MATVEC_ROWS)
+
+typedef struct block_sums {
+    lanes of[BLOCK_MAX][MATMUL_BATCH];
+} block_sums;
+
+/* Numbers i to i + n - 1 of k; n is LANES (and constant) or less. `weight` and `x` are the block's. */
+LANES_INLINE void multiply_step(weight_type type, const matmul_task *task, const char *weight,
+                                const float *x, size_t i, size_t n, size_t rows, size_t batch,
+                                block_sums *sums)
+{
+    lanes weights[BLOCK_MAX];
+#pragma GCC unroll 8
+    for (size_t r = 0; r < rows; r++) {
+        const char *at = weight + r * task->row_bytes + i * weight_size(type);
+        weights[r] = n == LANES ? load_weights(type, at) : load_weights_first(type, at, n);
+    }
+#pragma GCC unroll 8
+    for (size_t b = 0; b < batch; b++) {
+        const float *at = x + b * task->x_stride + i;
+        lanes column = n == LANES ? lanes_load(at) : lanes_load_first(at, n);
+#pragma GCC unroll 8
+        for (size_t r = 0; r < rows; r++) {
+            sums->of[r][b] = lanes_fma(weights[r], column, sums->of[r][b]);
+        }
+    }
+}
+
+/* Outputs [first_b, row] to [first_b + batch - 1, row + rows - 1]; rows and batch are constants. */
+LANES_INLINE void multiply_block(weight_type type, const matmul_task *task, size_t row,
+                                 size_t first_b, size_t rows, size_t batch)
+{
+    const char *weight = task->weight + row * task->row_bytes;
+    const float *x = task->x + first_b * task->x_stride;
+    block_sums sums;
+#pragma GCC unroll 8
+    for (size_t r = 0; r < rows; r++) {
+#pragma GCC unroll 8
+        for (size_t b = 0; b < batch; b++) {
+            sums.of[r][b] = lanes_set(0);
+        }
+    }
+    size_t i = 0;
+    for (; i + LANES <= task->k; i += LANES) {
+        multiply_step(type, task, weight, x, i, LANES, rows, batch, &sums);
+    }
+    if (i < task->k) {
+        multiply_step(type, task, weight, x, i, task->k - i, rows, batch, &sums);
+    }
+#pragma GCC unroll 8
+    for (size_t r = 0; r < rows; r++) {
+#pragma GCC unroll 8
+        for (size_t b = 0; b < batch; b++) {
+            task->y[(first_b + b) * task->y_stride + row + r] = lanes_sum(sums.of[r][b]);
+        }
+    }
+}
+
+LANES_INLINE void matvec(weight_type type, const matmul_task *task, size_t rows)
+{
+    size_t row = 0;
+    for (; row + MATVEC_ROWS <= rows; row += MATVEC_ROWS) {
+        multiply_block(type, task, row, 0, MATVEC_ROWS, 1);
+    }
+    for (; row < rows; row++) {
+        multiply_block(type, task, row, 0, 1, 1);
+    }
+}
+
+/* A block of weight rows times all of the batch; the rows stay in the nearest caches. */
+LANES_INLINE void multiply_rows(weight_type type, const matmul_task *task, size_t row, size_t rows,
+                                size_t batch)
+{
+    size_t b = 0;
+    for (; b + MATMUL_BATCH <= batch; b += MATMUL_BATCH) {
+        multiply_block(type, task, row, b, rows, MATMUL_BATCH);
+    }
+    if (b + 2 <= batch) {
+        multiply_block(type, task, row, b, rows, 2);
+        b += 2;
+    }
+    if (b < batch) {
+        multiply_block(type, task, row, b, rows, 1);
+    }
+}
+
+LANES_INLINE void matmul_few(weight_type type, const matmul_task *task, size_t rows, size_t batch)
+{
+    size_t row = 0;
+    for (; row + MATMUL_ROWS <= rows; row += MATMUL_ROWS) {
+        multiply_rows(type, task, row, MATMUL_ROWS, batch);
+    }
+    for (; row < rows; row++) {
+        multiply_rows(type, task, row, 1, batch);
+    }
+}
+
+/* The two slots of one weight type. */
+#define MATMUL_SLOTS(name, type)                                                                   \
+    void KERNEL(matvec_##name)(const void *weight, size_t row_stride, size_t rows, size_t k,       \
+                               const float *x, float *y)                                           \
+    {                                                                                              \
+        const matmul_task task = {weight, row_stride * weight_size(type), k, x, 0, y, 0};          \
+        matvec(type, &task, rows);                                                                 \
+    }                                                                                              \
+    void KERNEL(matmul_few_##name)(const void *weight, size_t row_stride, size_t rows, size_t k,   \
+                                   const float *x, size_t x_stride, size_t batch, float *y,        \
+                                   size_t y_stride)                                                \
+    {                                                                                              \
+        const matmul_task task = {weight, row_stride * weight_size(type), k, x, x_stride, y,       \
+                                  y_stride};                                                       \
+        matmul_few(type, &task, rows, batch);                                                      \
+    }
+
+MATMUL_SLOTS(f32, WEIGHT_F32)
+MATMUL_SLOTS(bf16, WEIGHT_BF16)
+MATMUL_SLOTS(f16, WEIGHT_F16)
+
+float KERNEL(dot_f32)(const float *a, const float *b, size_t n)
+{
+    lanes sums[4] = {lanes_set(0), lanes_set(0), lanes_set(0), lanes_set(0)};
+    size_t i = 0;
+    for (; i + 4 * LANES <= n; i += 4 * LANES) {
+        for (size_t j = 0; j < 4; j++) {
+            sums[j] = lanes_fma(lanes_load(a + i + j * LANES), lanes_load(b + i + j * LANES),
+                                sums[j]);
+        }
+    }
+    for (; i + LANES <= n; i += LANES) {
+        sums[0] = lanes_fma(lanes_load(a + i), lanes_load(b + i), sums[0]);
+    }
+    if (i < n) {
+        sums[1] = lanes_fma(lanes_load_first(a + i, n - i), lanes_load_first(b + i, n - i),
+                            sums[1]);
+    }
+    return lanes_sum(lanes_add(lanes_add(sums[0], sums[1]), lanes_add(sums[2], sums[3])));
+}
