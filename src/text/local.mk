@@ -1,1 +1,15 @@
-# src/text: see ARCHITECTURE in CONTRIBUTING.md
+# text: tokenizer, chat template, box parsing. Includes base/ only.
+noinst_LTLIBRARIES += libtext.la
+room_libs += libtext.la
+libtext_la_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CFLAGS) $(PCRE2_CFLAGS)
+libtext_la_SOURCES = \
+	src/text/added.c src/text/added.h \
+	src/text/bpe.c src/text/bpe.h \
+	src/text/pattern.c src/text/pattern.h src/text/pattern_translate.c \
+	src/text/piece.c src/text/piece.h \
+	src/text/pretokenizer.c src/text/pretokenizer.h src/text/pretokenizer_read.c \
+	src/text/tokenizer.c src/text/tokenizer.h \
+	src/text/tokenizer_internal.h src/text/tokenizer_read.c \
+	src/text/unicode.c src/text/unicode.h \
+	src/text/utf8.c src/text/utf8.h \
+	src/text/vocabulary.c src/text/vocabulary.h
