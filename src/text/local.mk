@@ -8,6 +8,7 @@ libtext_la_SOURCES = \
 	src/text/pattern.c src/text/pattern.h src/text/pattern_translate.c \
 	src/text/piece.c src/text/piece.h \
 	src/text/pretokenizer.c src/text/pretokenizer.h src/text/pretokenizer_read.c \
+	src/text/prompt.c src/text/prompt.h \
 	src/text/tokenizer.c src/text/tokenizer.h \
 	src/text/tokenizer_internal.h src/text/tokenizer_read.c \
 	src/text/unicode.c src/text/unicode.h \

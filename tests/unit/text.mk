@@ -1,7 +1,14 @@
 text_test_cppflags = $(test_cppflags) $(PCRE2_CFLAGS)
-check_PROGRAMS += tests/unit/test_tokenizer
-TESTS += tests/unit/test_tokenizer
+text_tests = tests/unit/test_tokenizer tests/unit/test_prompt
+check_PROGRAMS += $(text_tests)
+TESTS += $(text_tests)
+EXTRA_DIST += tests/data/text/prompts.json tests/data/text/reduced-128k.json \
+	tests/data/text/reduced-100k.json
+
 tests_unit_test_tokenizer_SOURCES = tests/unit/test_tokenizer.c tests/unit/text_data.h tests/test.h
 tests_unit_test_tokenizer_CPPFLAGS = $(text_test_cppflags)
 tests_unit_test_tokenizer_LDADD = $(test_ldadd)
-EXTRA_DIST += tests/data/text/reduced-128k.json tests/data/text/reduced-100k.json
+
+tests_unit_test_prompt_SOURCES = tests/unit/test_prompt.c tests/unit/text_data.h tests/test.h
+tests_unit_test_prompt_CPPFLAGS = $(text_test_cppflags)
+tests_unit_test_prompt_LDADD = $(test_ldadd)
