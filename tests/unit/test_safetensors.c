@@ -226,12 +226,48 @@ static void test_files(void **state)
     base_free(path);
 }
 
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size); /* tests/fuzz/fuzz_safetensors.c */
+
+/* The fuzzer's starting points and deterministic damage to them; it aborts where a check fails. */
+static void test_damaged_files(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"deep",       "duplicate", "good",          "good_empty",
+                                        "hole",       "zero_size", "length_beyond", "length_huge",
+                                        "not_json",   "overflow",  "overlap",       "short"};
+    uint32_t random = 1;
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        char path[4200], *bytes;
+        size_t size;
+        snprintf(path, sizeof(path), "%s/data/weights/fuzz/%s", TEST_SOURCE_DIR, names[i]);
+        assert_int_equal(file_read(path, 4096, VL2_ERROR_INPUT, &bytes, &size, NULL), VL2_OK);
+        safetensors *file = NULL;
+        bool good = safetensors_parse((uint8_t *)bytes, size, path, &file, NULL) == VL2_OK;
+        assert_int_equal(good, strncmp(names[i], "good", 4) == 0 ||
+                                   strcmp(names[i], "zero_size") == 0);
+        safetensors_close(file);
+        for (int round = 0; round < 2000; round++) {
+            uint8_t *damaged = malloc(size);
+            assert_non_null(damaged);
+            memcpy(damaged, bytes, size);
+            for (int changes = round % 4; changes >= 0; changes--) {
+                random = random * 1664525 + 1013904223;
+                damaged[(random >> 8) % size] = random >> 31 ? (uint8_t)(random >> 4)
+                                                             : "0123456789,:[]{}\"-"[random >> 4 & 15];
+            }
+            LLVMFuzzerTestOneInput(damaged, size);
+            free(damaged);
+        }
+        base_free(bytes);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_good_file),     cmocka_unit_test(test_bad_headers),
         cmocka_unit_test(test_truncated),     cmocka_unit_test(test_header_length),
-        cmocka_unit_test(test_files),
+        cmocka_unit_test(test_files),         cmocka_unit_test(test_damaged_files),
     };
     return cmocka_run_group_tests_name("safetensors", tests, NULL, NULL);
 }

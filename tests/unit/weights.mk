@@ -1,8 +1,22 @@
-check_PROGRAMS += tests/unit/test_safetensors tests/unit/test_checkpoint
-TESTS += tests/unit/test_safetensors tests/unit/test_checkpoint
-tests_unit_test_safetensors_SOURCES = tests/unit/test_safetensors.c tests/test.h
+weights_tests = tests/unit/test_safetensors tests/unit/test_checkpoint tests/unit/test_synth
+check_PROGRAMS += $(weights_tests)
+TESTS += $(weights_tests)
+tests_unit_test_safetensors_SOURCES = tests/unit/test_safetensors.c \
+	tests/fuzz/fuzz_safetensors.c tests/test.h
 tests_unit_test_safetensors_CPPFLAGS = $(test_cppflags)
 tests_unit_test_safetensors_LDADD = $(test_ldadd)
 tests_unit_test_checkpoint_SOURCES = tests/unit/test_checkpoint.c tests/test.h
 tests_unit_test_checkpoint_CPPFLAGS = $(test_cppflags)
 tests_unit_test_checkpoint_LDADD = $(test_ldadd)
+tests_unit_test_synth_SOURCES = tests/unit/test_synth.c tests/test.h
+tests_unit_test_synth_CPPFLAGS = $(test_cppflags)
+tests_unit_test_synth_LDADD = $(test_ldadd)
+
+# Starting points for fuzzing, one kind of file each.
+EXTRA_DIST += \
+	tests/data/weights/fuzz/deep tests/data/weights/fuzz/duplicate \
+	tests/data/weights/fuzz/good tests/data/weights/fuzz/good_empty \
+	tests/data/weights/fuzz/hole tests/data/weights/fuzz/length_beyond \
+	tests/data/weights/fuzz/length_huge tests/data/weights/fuzz/not_json \
+	tests/data/weights/fuzz/overflow tests/data/weights/fuzz/overlap \
+	tests/data/weights/fuzz/short tests/data/weights/fuzz/zero_size
