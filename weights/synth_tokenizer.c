@@ -135,6 +135,12 @@ static void append_vocabulary(buffer *json, const layout *at)
 {
     char text[96], symbol[8], word[32];
     const char *separator = "";
+    /* The tokenizers library numbers added tokens on behind the vocabulary, unless it has them. */
+    for (int i = 0; at->ends < at->bytes && i < COUNT(ends); i++) {
+        snprintf(text, sizeof(text), "%s\n      \"%s\": %d", separator, ends[i].text, at->ends + i);
+        buffer_append_text(json, text);
+        separator = ",";
+    }
     for (int byte = 0; byte < BYTES; byte++) {
         snprintf(text, sizeof(text), "%s\n      \"%s\": %d", separator,
                  symbol_text(byte_symbol(byte), symbol), at->bytes + byte);
@@ -183,6 +189,7 @@ static vl2_status write_tokenizer(const layout *at, const char *folder, vl2_erro
     return status;
 }
 
+/* Keys as in the published tokenizer_config.json and special_tokens_map.json. */
 static json_t *added_object(const char *text, bool special, bool with_special)
 {
     json_t *object = json_pack("{s:s, s:b, s:b, s:b, s:b}", "content", text, "lstrip", 0,

@@ -4,6 +4,7 @@
 #include "base/alloc.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "text/tokenizer.h"
 #include "weights/checkpoint.h"
 #include "weights/synth.h"
 #include "weights/synth_random.h"
@@ -459,11 +460,19 @@ static void expect_vocabulary(const char *folder, int tokens, int bos, int image
         assert_in_range(json_integer_value(value), 0, tokens - 1);
         seen[json_integer_value(value)]++;
     }
+    int next = (int)json_object_size(vocabulary);
     size_t i;
     json_array_foreach(json_object_get(root, "added_tokens"), i, value) {
+        /* As the tokenizers library numbers them: what the vocabulary has, else the next free id. */
         int id = (int)json_integer_value(json_object_get(value, "id"));
-        assert_in_range(id, 0, tokens - 1);
-        seen[id]++;
+        text = json_string_value(json_object_get(value, "content"));
+        const json_t *known = json_object_get(vocabulary, text);
+        assert_int_equal(id, known != NULL ? json_integer_value(known) : next);
+        if (known == NULL) {
+            next++;
+            assert_in_range(id, 0, tokens - 1);
+            seen[id]++;
+        }
     }
     for (int id = 0; id < tokens; id++) {
         assert_int_equal(seen[id], 1);
@@ -513,6 +522,45 @@ static void test_vocabularies(void **state)
         json_decref(config);
     }
     base_free(out);
+}
+
+/* The tokenizer of the text room reads the file, and what it reads comes back. */
+static void test_stand_in_tokenizer(void **state)
+{
+    static const char *const sizes[] = {"tiny-dev", "small-dev"};
+    static const char text[] = "\"A\" b\\ 12\n\n<image>\x7f w\xc3\xb6rld <|User|>\xe4\xbd\xa0";
+    static const size_t specials = 2, length = sizeof(text) - 1 - 7 - 8;
+    for (int i = 0; i < 2; i++) {
+        char *out = path_join(*state, sizes[i]), *path = path_join(out, "tokenizer.json");
+        synth_shape shape = miniature(sizes[i]);
+        shape.language.vocab_size = 2304;
+        shape.tokenizer.tokens = 2000;
+        vl2_synth_options options = {.out = out};
+        checkpoint_close(write_and_open(&shape, &options, 1));
+        tokenizer *opened;
+        vl2_error error;
+        if (tokenizer_open(path, &opened, &error) != VL2_OK) {
+            fail_msg("%s", error.message);
+        }
+        assert_int_equal(tokenizer_size(opened), 2000);
+        assert_int_equal(tokenizer_id(opened, "<|Assistant|>"), 1999);
+        id_list ids = {0};
+        buffer decoded = {0};
+        assert_int_equal(tokenizer_encode(opened, text, sizeof(text) - 1, &ids, &error), VL2_OK);
+        assert_int_equal(ids.count, length + specials); /* a token for each byte */
+        assert_int_equal(tokenizer_decode(opened, ids.ids, ids.count, false, &decoded, &error),
+                         VL2_OK);
+        assert_string_equal(decoded.data, text);
+        buffer_clear(&decoded); /* a filler is a word */
+        assert_int_equal(tokenizer_decode(opened, (int32_t[]){1000}, 1, false, &decoded, &error),
+                         VL2_OK);
+        assert_true(decoded.size > 3 && decoded.data[0] == ' ');
+        buffer_free(&decoded);
+        id_list_free(&ids);
+        tokenizer_close(opened);
+        base_free(path);
+        base_free(out);
+    }
 }
 
 static void count_progress(const vl2_progress *progress, void *user)
@@ -642,6 +690,7 @@ int main(void)
         cmocka_unit_test(test_parts),
         IN_FOLDER(test_every_feature),
         IN_FOLDER(test_vocabularies),
+        IN_FOLDER(test_stand_in_tokenizer),
         IN_FOLDER(test_progress),
         IN_FOLDER(test_refusals),
         IN_FOLDER(test_no_space),
