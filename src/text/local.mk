@@ -5,6 +5,9 @@ libtext_la_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CFLAGS) $(PCRE2_CFLAGS)
 libtext_la_SOURCES = \
 	src/text/added.c src/text/added.h \
 	src/text/bpe.c src/text/bpe.h \
+	src/text/grounding.c src/text/grounding.h \
+	src/text/grounding_internal.h src/text/grounding_lenient.c \
+	src/text/literal.c src/text/literal.h \
 	src/text/pattern.c src/text/pattern.h src/text/pattern_translate.c \
 	src/text/piece.c src/text/piece.h \
 	src/text/pretokenizer.c src/text/pretokenizer.h src/text/pretokenizer_read.c \
