@@ -5,7 +5,10 @@ libimage_la_CPPFLAGS = $(AM_CPPFLAGS) $(JPEG_CFLAGS) $(PNG_CFLAGS) $(JANSSON_CFL
 libimage_la_SOURCES = \
 	src/image/codec.h \
 	src/image/decode.c src/image/image.h \
+	src/image/draw.c src/image/draw.h \
+	src/image/font.c src/image/font.h \
 	src/image/jpeg.c \
+	src/image/lettering.c src/image/lettering.h \
 	src/image/png.c \
 	src/image/processor_config.c src/image/processor_config.h \
 	src/image/resample.c src/image/resample.h \
