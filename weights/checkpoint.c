@@ -48,7 +48,8 @@ static const char *base_name(const char *path)
     return slash != NULL ? slash + 1 : path;
 }
 
-/* Lists the tensors of all shards. `map` (may be NULL) decides where two shards have the same one. */
+/* Lists the tensors of all shards. `map` (may be NULL) decides where two shards have the same
+ * one. */
 static vl2_status list_tensors(checkpoint *checkpoint, const json_t *map, vl2_error *error)
 {
     size_t most = 0;
@@ -269,8 +270,8 @@ static vl2_status open_only_file(checkpoint *checkpoint, const char *folder, vl2
     return status;
 }
 
-/* A name that cannot be looked at for another reason than absence counts as there, so that opening it
- * says why. */
+/* A name that cannot be looked at for another reason than absence counts as there, so that opening
+ * it says why. */
 static bool is_there(const char *path)
 {
     struct stat info;

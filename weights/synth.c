@@ -18,13 +18,14 @@
 #include <unistd.h>
 
 #define DEFAULT_SHARD_BYTES ((uint64_t)4 << 30)
-#define PIECE_ELEMENTS      ((size_t)1 << 18) /* what one task fills; a multiple of SYNTH_PER_DRAW */
+#define PIECE_ELEMENTS      ((size_t)1 << 18) /* of one task; a multiple of SYNTH_PER_DRAW */
 #define PIECES              ((size_t)8)       /* filled together, then written */
 #define ENTRY_BYTES         ((uint64_t)256)   /* most bytes of one tensor's entry in the header */
 #define SMALL_FILES_BYTES   ((uint64_t)64 << 20) /* room for the other files: 5 MB of tokenizer */
 
 static const char index_name[] = "model.safetensors.index.json";
-/* What makes a folder look like a checkpoint; the configuration is the first to go and the last to come. */
+/* What makes a folder look like a checkpoint; the configuration is the first to go and the last to
+ * come. */
 static const char *const small_files[] = {"config.json", index_name, "tokenizer.json",
                                           "tokenizer_config.json", "special_tokens_map.json",
                                           "processor_config.json"};
@@ -282,7 +283,8 @@ static bool belongs_to_checkpoint(const char *name)
     return is_weight_file(name);
 }
 
-/* Looks for the files of a checkpoint: their bytes, and the name of one of them ("" without any). */
+/* Looks for the files of a checkpoint: their bytes, and the name of one of them ("" without
+ * any). */
 static vl2_status survey(const char *folder, uint64_t *bytes, char name[256], vl2_error *error)
 {
     *bytes = 0;

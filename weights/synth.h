@@ -1,8 +1,9 @@
 /* Checkpoints with random weights in the published layout: config.json, processor_config.json,
- * tokenizer.json, tokenizer_config.json, special_tokens_map.json, safetensors files and their index.
+ * tokenizer.json, tokenizer_config.json, special_tokens_map.json, safetensors files and their
+ * index.
  *
- * The bytes depend on shape and seed only: each tensor's numbers come from its own counter-based generator, so that
- * neither threads nor the size of the shards change them. */
+ * The bytes depend on shape and seed only: each tensor's numbers come from its own counter-based
+ * generator, so that neither threads nor the size of the shards change them. */
 #ifndef WEIGHTS_SYNTH_H
 #define WEIGHTS_SYNTH_H
 
@@ -14,7 +15,8 @@
 
 /* The places of the special tokens. */
 typedef enum synth_vocabulary {
-    /* bos 0, eos 1, pad 2, 256 bytes, fillers, 15 added tokens; <image> to <|Assistant|> are the last 8 */
+    /* bos 0, eos 1, pad 2, 256 bytes, fillers, 15 added tokens; <image> to <|Assistant|> are the
+     * last 8 */
     SYNTH_VOCABULARY_128K,
     /* 256 bytes, fillers; bos, eos, pad, <image> to <|Assistant|> are the last 11 */
     SYNTH_VOCABULARY_100K
@@ -49,7 +51,8 @@ typedef struct synth_shape {
         double routed_scaling_factor;
         bool use_mla, attention_bias;
         int q_lora_rank; /* 0: null */
-        int kv_lora_rank, qk_nope_head_dim, qk_rope_head_dim, v_head_dim; /* 0 (rank: null) without MLA */
+        /* 0 (the rank: null) without MLA */
+        int kv_lora_rank, qk_nope_head_dim, qk_rope_head_dim, v_head_dim;
         double rms_norm_eps, rope_theta;
         struct { /* YaRN; factor 0: rope_scaling is null */
             double factor, beta_fast, beta_slow, mscale, mscale_all_dim;
@@ -63,22 +66,23 @@ typedef struct synth_shape {
     } tokenizer;
 } synth_shape;
 
-/* Fills *shape with "tiny", "small" or "base", the shapes of deepseek-ai/deepseek-vl2-tiny, -small and
- * deepseek-vl2 (3.37, 16.1 and 27.5 thousand million parameters); or with "tiny-dev", "small-dev",
- * "base-dev": the same features in a few megabytes, for tests.
+/* Fills *shape with "tiny", "small" or "base", the shapes of deepseek-ai/deepseek-vl2-tiny, -small
+ * and deepseek-vl2 (3.37, 16.1 and 27.5 thousand million parameters); or with "tiny-dev",
+ * "small-dev", "base-dev": the same features in a few megabytes, for tests.
  * VL2_ERROR_ARGUMENT for another name. */
 vl2_status synth_shape_named(const char *size, synth_shape *shape);
 
 /* Bytes of all tensors, and their number. The shape must be one that synth_write_shape accepts. */
 uint64_t synth_tensor_bytes(const synth_shape *shape);
 
-/* Writes a checkpoint into options->out (made if missing); options->size is not looked at. Tensors follow one
- * another in the order of the model; files hold at most options->shard_bytes (0: 4 GiB) bytes each, or one tensor that is larger.
+/* Writes a checkpoint into options->out (made if missing); options->size is not looked at. Tensors
+ * follow one another in the order of the model; files hold at most options->shard_bytes (0: 4 GiB)
+ * bytes each, or one tensor that is larger.
  * If one file is enough it is model.safetensors without an index. Memory: a few megabytes.
- * The configuration comes last, and everything is removed on failure, so that half a checkpoint never looks
- * whole. The free space of the disk is checked first.
- * VL2_ERROR_ARGUMENT (a shape that cannot be, or the folder has a checkpoint and not options->overwrite),
- * VL2_ERROR_IO, VL2_ERROR_MEMORY. */
+ * The configuration comes last, and everything is removed on failure, so that half a checkpoint
+ * never looks whole. The free space of the disk is checked first.
+ * VL2_ERROR_ARGUMENT (a shape that cannot be, or the folder has a checkpoint and not
+ * options->overwrite), VL2_ERROR_IO, VL2_ERROR_MEMORY. */
 vl2_status synth_write_shape(const synth_shape *shape, const vl2_synth_options *options,
                              vl2_error *error);
 

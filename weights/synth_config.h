@@ -16,8 +16,9 @@ vl2_status synth_write_text(const char *folder, const char *name, const char *te
 vl2_status synth_write_config(const synth_shape *shape, const char *folder, vl2_error *error);
 vl2_status synth_write_processor(const synth_shape *shape, const char *folder, vl2_error *error);
 
-/* tokenizer.json, tokenizer_config.json and special_tokens_map.json: byte-level BPE without merges, so that
- * each byte of a text is a token. The fillers are words, so that what a random model says looks like text. */
+/* tokenizer.json, tokenizer_config.json and special_tokens_map.json: byte-level BPE without merges,
+ * so that each byte of a text is a token. The fillers are words, so that what a random model says
+ * looks like text. */
 vl2_status synth_write_tokenizer(const synth_shape *shape, const char *folder, vl2_error *error);
 
 /* Ids of the special tokens. */

@@ -3,8 +3,8 @@
 #include <math.h>
 #include <string.h>
 
-/* Quantile of the normal distribution for 0 < p < 1/2, by bisection on erfc: slow, but the table is made
- * once and needs no magic constants. */
+/* Quantile of the normal distribution for 0 < p < 1/2, by bisection on erfc: slow, but the table is
+ * made once and needs no magic constants. */
 static double quantile(double p)
 {
     double low = -6, high = 0;

@@ -1,16 +1,17 @@
-/* Normally distributed numbers, each computed from its place alone, so that any part of a tensor can be
- * filled by any thread. */
+/* Normally distributed numbers, each computed from its place alone, so that any part of a tensor
+ * can be filled by any thread. */
 #ifndef WEIGHTS_SYNTH_RANDOM_H
 #define WEIGHTS_SYNTH_RANDOM_H
 
 #include "base/tensor.h"
 
-/* A number is the quantile of one of this many equal slices of the normal distribution: 16 random bits,
- * so that 64 bits give four. The outermost are at 4.3 standard deviations. */
+/* A number is the quantile of one of this many equal slices of the normal distribution: 16 random
+ * bits, so that 64 bits give four. The outermost are at 4.3 standard deviations. */
 #define SYNTH_QUANTILES ((size_t)65536)
 #define SYNTH_PER_DRAW  ((size_t)4)
 
-/* Fills quantiles[SYNTH_QUANTILES] of mean 0 and deviation 1, by falling place: a table to share. */
+/* Fills quantiles[SYNTH_QUANTILES] of mean 0 and deviation 1, in rising order: a table to
+ * share. */
 void synth_quantiles(float *quantiles);
 
 /* Converts mean + deviation * quantile to `type`, into table[SYNTH_QUANTILES]. */

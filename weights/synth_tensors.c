@@ -7,8 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Deviations. A weight keeps the size of what goes through it (1 / sqrt(inputs)); what is added to the
- * residual stream is scaled down by the number of additions, as trained networks do. */
+/* Deviations. A weight keeps the size of what goes through it (1 / sqrt(inputs)); what is added to
+ * the residual stream is scaled down by the number of additions, as trained networks do. */
 #define NORM_DEVIATION       0.1 /* around one, so that a forgotten norm weight shows */
 #define BIAS_DEVIATION       0.02
 #define LOGIT_DEVIATION      3.0 /* the most likely token stands out */
@@ -17,7 +17,8 @@
 
 #define SHAPE(...) ((const int64_t[]){__VA_ARGS__, 0})
 
-/* Appends a tensor. `shape` ends with 0. `suffix` follows the name, which is given as for printf. */
+/* Appends a tensor. `shape` ends with 0. `suffix` follows the name, which is given as for
+ * printf. */
 static void add_named(synth_tensors *tensors, double mean, double deviation, const int64_t *shape,
                       const char *suffix, const char *name, va_list arguments)
 {
@@ -62,7 +63,8 @@ static void add(synth_tensors *tensors, double deviation, const int64_t *shape, 
     va_end(arguments);
 }
 
-/* NAME.weight [outputs, inputs] and perhaps NAME.bias; outputs are about `gain` times the inputs. */
+/* NAME.weight [outputs, inputs] and perhaps NAME.bias; outputs are about `gain` times the
+ * inputs. */
 static void linear(synth_tensors *tensors, int64_t outputs, int64_t inputs, double gain, bool bias,
                    const char *name, ...)
 {

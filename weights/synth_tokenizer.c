@@ -99,8 +99,8 @@ static const char *symbol_text(int symbol, char text[8])
     return text;
 }
 
-/* Filler `number` as a word of consonants and vowels behind a space: different numbers give different words, and
- * each has at least two syllables, so that it is no byte's symbol. */
+/* Filler `number` as a word of consonants and vowels behind a space: different numbers give
+ * different words, and each has at least two syllables, so that it is no byte's symbol. */
 static const char *filler_text(int number, char text[32])
 {
     static const char consonants[] = "bdfgklmnprstvz", vowels[] = "aeiou";

@@ -41,7 +41,8 @@ static void write_text(const char *folder, const char *name, const char *text)
     write_bytes(folder, name, text, strlen(text));
 }
 
-/* A shard of bf16 tensors [2] with the given names (up to a NULL); each holds `value` four times. */
+/* A shard of bf16 tensors [2] with the given names (up to a NULL); each holds `value` four
+ * times. */
 static void write_shard(const char *folder, const char *name, int value, const char *const *tensors)
 {
     char bytes[4096] = {0};
@@ -50,9 +51,11 @@ static void write_shard(const char *folder, const char *name, int value, const c
         length += (size_t)snprintf(bytes + length, sizeof(bytes) - length,
                                    "%s\"%s\":{\"dtype\":\"BF16\",\"shape\":[2],"
                                    "\"data_offsets\":[%zu,%zu]}",
-                                   count == 0 ? "{" : ",", tensors[count], 4 * count, 4 * count + 4);
+                                   count == 0 ? "{" : ",", tensors[count], 4 * count,
+                                   4 * count + 4);
     }
-    length += (size_t)snprintf(bytes + length, sizeof(bytes) - length, "%s", count == 0 ? "{}" : "}");
+    length += (size_t)snprintf(bytes + length, sizeof(bytes) - length, "%s",
+                               count == 0 ? "{}" : "}");
     bytes[0] = (char)((length - 8) & 255);
     bytes[1] = (char)((length - 8) >> 8);
     memset(bytes + length, value, 4 * count);
@@ -227,7 +230,8 @@ static void test_many_tensors(void **state)
     for (size_t i = 0; i < count; i++) {
         length += (size_t)snprintf(bytes + length, capacity - length,
                                    "%c\"language.model.layers.%zu.mlp.experts.%zu.up_proj.weight\":"
-                                   "{\"dtype\":\"BF16\",\"shape\":[2,1],\"data_offsets\":[%zu,%zu]}",
+                                   "{\"dtype\":\"BF16\",\"shape\":[2,1],"
+                                   "\"data_offsets\":[%zu,%zu]}",
                                    i == 0 ? '{' : ',', i / 200, i % 200, 4 * i, 4 * i + 4);
     }
     bytes[length++] = '}';

@@ -92,7 +92,8 @@ static void test_bad_headers(void **state)
         {"[1]", 0, "header", "other text"},
         {"{\"a\":", 0, "line 1", "not valid JSON"},
         {"{} x", 0, "line 1", "not valid JSON"},
-        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[99999999999999999999]}}", 0, "line 1", "big integer"},
+        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[99999999999999999999]}}", 0, "line 1",
+         "big integer"},
         {"{" TENSOR("a", "F32", "[1]", "[0,4]") "," TENSOR("a", "F32", "[1]", "[0,4]") "}", 4,
          "\"a\"", "duplicate"},
         {"{\"__metadata__\":3}", 0, "__metadata__", "3"},
@@ -162,7 +163,8 @@ static void test_truncated(void **state)
         safetensors *file;
         vl2_error error;
         assert_int_equal(safetensors_parse(part, cut, "cut", &file, &error), VL2_ERROR_MODEL);
-        assert_non_null(strstr(error.message, cut < 8 ? "header length: found a file of" : "cut: "));
+        assert_non_null(
+            strstr(error.message, cut < 8 ? "header length: found a file of" : "cut: "));
         free(part);
     }
     free(bytes);
@@ -176,7 +178,7 @@ static void test_header_length(void **state)
         const char *found;
     } cases[] = {
         {{0x00, 0xe1, 0xf5, 0x05, 0, 0, 0, 0, '{', '}'}, "found 100000000, expected at most the 2"},
-        {{0x01, 0xe1, 0xf5, 0x05, 0, 0, 0, 0, '{', '}'}, "found 100000001, expected at most 1000000"},
+        {{0x01, 0xe1, 0xf5, 0x05, 0, 0, 0, 0, '{', '}'}, "found 100000001, expected at most 10000"},
         {{255, 255, 255, 255, 255, 255, 255, 255, '{', '}'}, "found 18446744073709551615"},
         {{3, 0, 0, 0, 0, 0, 0, 0, '{', '}'}, "found 3, expected at most the 2 bytes"},
     };
@@ -252,8 +254,8 @@ static void test_damaged_files(void **state)
             memcpy(damaged, bytes, size);
             for (int changes = round % 4; changes >= 0; changes--) {
                 random = random * 1664525 + 1013904223;
-                damaged[(random >> 8) % size] = random >> 31 ? (uint8_t)(random >> 4)
-                                                             : "0123456789,:[]{}\"-"[random >> 4 & 15];
+                damaged[(random >> 8) % size] =
+                    random >> 31 ? (uint8_t)(random >> 4) : "0123456789,:[]{}\"-"[random % 18];
             }
             LLVMFuzzerTestOneInput(damaged, size);
             free(damaged);

@@ -1,4 +1,5 @@
-/* weights/synth: the published shapes, bytes that depend on shape and seed only, nothing half-written. */
+/* weights/synth: the published shapes, bytes that depend on shape and seed only, nothing
+ * half-written. */
 #include "test.h"
 
 #include "base/alloc.h"
@@ -109,7 +110,7 @@ static void expect_equal_files(const char *a, const char *b, const char *name)
     base_free(data[1]);
 }
 
-/* Totals of the published files, as their pages on Hugging Face give them: 3.37, 16.1 and 27.5 thousand million. */
+/* The published sizes are 3.37, 16.1 and 27.5 thousand million parameters. */
 static void test_published_sizes(void **state)
 {
     (void)state;
@@ -448,7 +449,8 @@ static int token_id(const json_t *tokenizer, const char *text)
     return -1;
 }
 
-/* Every id below the last has exactly one token, and the special ones are where the real ones are. */
+/* Every id below the last has exactly one token, and the special ones are where the real ones
+ * are. */
 static void expect_vocabulary(const char *folder, int tokens, int bos, int image)
 {
     json_t *root = open_json(folder, "tokenizer.json");
@@ -463,7 +465,8 @@ static void expect_vocabulary(const char *folder, int tokens, int bos, int image
     int next = (int)json_object_size(vocabulary);
     size_t i;
     json_array_foreach(json_object_get(root, "added_tokens"), i, value) {
-        /* As the tokenizers library numbers them: what the vocabulary has, else the next free id. */
+        /* As the tokenizers library numbers them: what the vocabulary has, else the next free
+         * id. */
         int id = (int)json_integer_value(json_object_get(value, "id"));
         text = json_string_value(json_object_get(value, "content"));
         const json_t *known = json_object_get(vocabulary, text);
@@ -656,7 +659,8 @@ static void test_no_space(void **state)
     expect_failure(&shape, &options, VL2_ERROR_IO, "space on the disk: found");
     assert_int_equal(count_files(out), -1);
 
-    /* A limit on the size of a file fails a write as a full disk does. It strikes in the second shard. */
+    /* A limit on the size of a file fails a write as a full disk does. It strikes in the second
+     * shard. */
     struct rlimit limit, saved;
     assert_int_equal(getrlimit(RLIMIT_FSIZE, &saved), 0);
     void (*handler)(int) = signal(SIGXFSZ, SIG_IGN);
