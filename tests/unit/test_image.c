@@ -8,6 +8,8 @@
 
 #include <unistd.h>
 
+#include <jpeglib.h>
+
 static image_processor *open_processor(void)
 {
     vl2_error error;
@@ -299,6 +301,60 @@ static void test_png_is_read_back(void **state)
     base_free(path);
 }
 
+/* A four-layer JPEG of one colour, stored as Adobe does: 255 is no ink. */
+static uint8_t *make_cmyk(const uint8_t stored[4], J_COLOR_SPACE space, bool marker, size_t *size)
+{
+    struct jpeg_compress_struct encoder;
+    struct jpeg_error_mgr errors;
+    unsigned char *bytes = NULL;
+    unsigned long length = 0;
+    encoder.err = jpeg_std_error(&errors);
+    jpeg_create_compress(&encoder);
+    jpeg_mem_dest(&encoder, &bytes, &length);
+    encoder.image_width = encoder.image_height = 16;
+    encoder.input_components = 4;
+    encoder.in_color_space = JCS_CMYK;
+    jpeg_set_defaults(&encoder);
+    jpeg_set_colorspace(&encoder, space);
+    jpeg_set_quality(&encoder, 100, TRUE);
+    encoder.write_Adobe_marker = marker;
+    jpeg_start_compress(&encoder, TRUE);
+    uint8_t row[16 * 4];
+    for (int x = 0; x < 16; x++) {
+        memcpy(row + 4 * x, stored, 4);
+    }
+    while (encoder.next_scanline < encoder.image_height) {
+        JSAMPROW rows = row;
+        jpeg_write_scanlines(&encoder, &rows, 1);
+    }
+    jpeg_finish_compress(&encoder);
+    jpeg_destroy_compress(&encoder);
+    *size = length;
+    return bytes;
+}
+
+/* r = nk - c * nk / 255 with nk = 255 - k, where c and k are the inverses of what is stored. */
+static void test_cmyk_and_ycck(void **state)
+{
+    (void)state;
+    static const uint8_t colours[][4] = {
+        {255, 255, 255, 255}, {0, 255, 255, 255}, {255, 0, 128, 200}, {90, 30, 200, 40}};
+    for (size_t i = 0; i < 3 * sizeof(colours) / sizeof(colours[0]); i++) {
+        const uint8_t *stored = colours[i / 3];
+        size_t size;
+        uint8_t *bytes = make_cmyk(stored, i % 3 == 0 ? JCS_YCCK : JCS_CMYK, i % 3 != 2, &size);
+        image_rgb image;
+        vl2_error error;
+        assert_int_equal(image_decode(bytes, size, "cmyk", 0, &image, &error), VL2_OK);
+        for (int channel = 0; channel < 3; channel++) {
+            int expected = stored[3] - (255 - stored[channel]) * stored[3] / 255;
+            assert_in_range(image.pixels[channel] + 3 - expected, 0, 6);
+        }
+        image_free(&image);
+        free(bytes);
+    }
+}
+
 /* Writes a processor_config.json and says what opening it gives. */
 static vl2_status open_text(const char *text, image_processor **processor, vl2_error *error)
 {
@@ -392,6 +448,7 @@ int main(void)
         cmocka_unit_test(test_resampling_keeps_flat_colours),
         cmocka_unit_test(test_resampling_order),
         cmocka_unit_test(test_png_is_read_back),
+        cmocka_unit_test(test_cmyk_and_ycck),
         cmocka_unit_test(test_processor_defaults),
         cmocka_unit_test(test_processor_refuses),
     };
