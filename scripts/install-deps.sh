@@ -5,7 +5,7 @@
 set -e
 packages="gcc make git autoconf automake libtool pkg-config
     libopenblas-dev libjpeg62-turbo-dev libpng-dev libzstd-dev libjansson-dev libpcre2-dev
-    libcmocka-dev zstd mandoc"
+    libcmocka-dev zstd xz-utils mandoc"
 sudo=
 [ "$(id -u)" = 0 ] || sudo=sudo
 # Ubuntu names the libjpeg-turbo headers differently.

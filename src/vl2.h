@@ -256,8 +256,9 @@ VL2_API vl2_status vl2_conversation_save(const vl2_conversation *conversation, c
                                          vl2_error *error);
 
 /* Appends a message. role: "<|User|>" or "user", "<|Assistant|>" or "assistant", "system" or
- * "deepseekapi-sys" (first message only). Each <image> in the content of a user takes the next of
- * `images`, which are retained. VL2_ERROR_INPUT for an unknown role or a misplaced or missing picture. */
+ * "deepseekapi-sys" (first message only). Each <image> in the content of a user takes the next picture;
+ * whether their numbers agree is checked when the conversation is answered. The images are retained.
+ * VL2_ERROR_INPUT for an unknown role, VL2_ERROR_MEMORY. */
 VL2_API vl2_status vl2_conversation_add(vl2_conversation *conversation, const char *role,
                                         const char *content, size_t content_size,
                                         vl2_image *const *images, size_t image_count,
@@ -320,8 +321,9 @@ typedef enum vl2_finish {
 } vl2_finish;
 
 /* Called for each piece of the answer, whole UTF-8 characters only; `text` (size bytes, NUL-terminated) is
- * borrowed for the call and may be empty. Special tokens stand as text (<|ref|>), except for the end. Returning
- * false ends the answer. */
+ * borrowed for the call and may be empty. `token` is the newest token, or -1 where the end of the answer sets
+ * free text that might have become a stop string. Special tokens stand as text (<|ref|>), except for the
+ * end. Returning false ends the answer. */
 typedef bool (*vl2_token_callback)(const char *text, size_t size, int32_t token, void *user);
 
 typedef struct vl2_answer {
@@ -359,8 +361,11 @@ VL2_API uint64_t vl2_session_memory(const vl2_session *session);
 /* ------------------------------------------------------------------------------------ tools */
 
 typedef struct vl2_trace_options {
-    int tokens; /* greedy tokens to generate; default 24; the end token does not stop them */
+    int tokens;  /* greedy tokens to generate; default 24; the end token does not stop them */
+    size_t tile; /* the tile, counted over all pictures, whose vision_out and projector_out are written */
 } vl2_trace_options;
+
+VL2_API void vl2_trace_options_defaults(vl2_trace_options *options);
 
 /* Runs a conversation and writes every stage into folder `out` (made if missing): trace.json and raw
  * little-endian float32 arrays; see vl2-trace(1). `options` may be NULL. VL2_ERROR_IO and what

@@ -1,1 +1,20 @@
-# src/engine: see ARCHITECTURE in CONTRIBUTING.md
+# engine: implements vl2.h. Opens a model, owns a session, wires the stages.
+noinst_LTLIBRARIES += libengine.la
+room_libs += libengine.la
+libengine_la_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CFLAGS)
+libengine_la_SOURCES = \
+	src/engine/answer.c src/engine/answer.h \
+	src/engine/boxes.c \
+	src/engine/conversation.c src/engine/conversation.h \
+	src/engine/conversation_file.c \
+	src/engine/encode.c \
+	src/engine/generate.c \
+	src/engine/image.c src/engine/image.h \
+	src/engine/info.c \
+	src/engine/model.c src/engine/model.h \
+	src/engine/picture.c src/engine/picture.h \
+	src/engine/session.c src/engine/session.h \
+	src/engine/tiles.c \
+	src/engine/tokens.c \
+	src/engine/tools.c \
+	src/engine/trace.c

@@ -9,6 +9,7 @@ libmodel_la_SOURCES = \
 	src/model/compute.c src/model/compute.h \
 	src/model/config.c src/model/config.h \
 	src/model/decoder.c src/model/decoder.h \
+	src/model/joining.c src/model/joining.h \
 	src/model/kvcache.c src/model/kvcache.h \
 	src/model/linear.c src/model/linear.h \
 	src/model/moe.c src/model/moe.h \

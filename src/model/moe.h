@@ -14,7 +14,7 @@ typedef struct moe_workspace {
     float *gate, *up;       /* [chunk, dense or shared width] */
     /* routing of the last layer that ran, kept for tracing */
     float *scores;          /* [chunk, experts]: softmax or sigmoid, without the bias */
-    int32_t *ids;           /* [chunk, k] by falling selection score */
+    int32_t *ids;           /* [chunk, k] by falling weight */
     float *weights;         /* [chunk, k] */
     float *bias;            /* [experts] */
     float *space;           /* [threads, 2 * experts] */

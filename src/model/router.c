@@ -86,9 +86,16 @@ void router_choose(const gate_config *gate, float *logits, const float *bias, fl
     }
     float sum = 0;
     for (int i = 0; i < gate->experts_per_token; i++) {
-        ids[i] = take_best(choice, experts);
-        weights[i] = logits[ids[i]];
-        sum += weights[i];
+        int32_t id = take_best(choice, experts);
+        sum += logits[id];
+        /* With a bias the order of choice is not that of the weights. */
+        int at = i;
+        for (; at > 0 && weights[at - 1] < logits[id]; at--) {
+            ids[at] = ids[at - 1];
+            weights[at] = weights[at - 1];
+        }
+        ids[at] = id;
+        weights[at] = logits[id];
     }
     for (int i = 0; i < gate->experts_per_token; i++) {
         if (gate->experts_per_token > 1 && gate->normalize) {

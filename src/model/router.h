@@ -8,8 +8,8 @@
 #include <stdint.h>
 
 /* logits [experts] of one token become scores in place (softmax or sigmoid, without the bias). Then the
- * experts_per_token best are chosen: ids and weights [experts_per_token], best selection score first, a tie
- * going to the lower id; the weights are final, normalized and scaled.
+ * experts_per_token best are chosen, a tie going to the lower id: ids and weights [experts_per_token], by
+ * falling weight; the weights are final, normalized and scaled.
  * bias [experts] is e_score_correction_bias, NULL unless noaux_tc. space: [2 * experts] floats.
  * Groups: a group's score is its best score, or for noaux_tc the sum of its two best biased scores;
  * experts of groups that were not chosen compete with a score of 0, as in the reference. */

@@ -90,6 +90,13 @@ static weight take(binder *b, const char *name, int rank, ...)
                              tensor_shape_text(shape, rank, want, sizeof(want)));
         return NULL;
     }
+    if (found->type == DATA_TYPE_COUNT) {
+        b->status = vl2_fail(b->error, VL2_ERROR_MODEL,
+                             "%s: %s: found data type %s, expected F32, F16 or BF16",
+                             checkpoint_file_of(b->checkpoint, found), full,
+                             checkpoint_dtype_of(b->checkpoint, found));
+        return NULL;
+    }
     remember(b, found);
     return found;
 }

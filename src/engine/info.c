@@ -1,0 +1,104 @@
+/* vl2_model_get_info: what a model is made of, without touching its weights. */
+#include "engine/model.h"
+
+#include "model/kvcache.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static void describe_shape(const model_config *config, vl2_model_info *info)
+{
+    static const char *const scorings[] = {"softmax", "sigmoid"};
+    static const char *const methods[] = {"greedy", "group_limited_greedy", "noaux_tc"};
+    const language_config *language = &config->language;
+    snprintf(info->kind, sizeof(info->kind), "deepseek_vl_v2");
+    snprintf(info->attention, sizeof(info->attention), "%s",
+             language->latent_attention ? "mla" : "mha");
+    snprintf(info->gate, sizeof(info->gate), "%s", "none");
+    if (language->gate.experts > 0) {
+        snprintf(info->gate, sizeof(info->gate), "%s/%s", scorings[language->gate.scoring],
+                 methods[language->gate.method]);
+    }
+    info->vocabulary = language->vocabulary;
+    info->hidden = language->hidden;
+    info->layers = language->layers;
+    info->heads = language->heads;
+    info->experts = language->gate.experts;
+    info->experts_per_token = language->gate.experts_per_token;
+    info->shared_experts = language->shared_experts;
+    info->expert_width = language->expert_width;
+    info->dense_width = language->dense_width;
+    info->latent = language->latent_rank;
+    info->context = language->positions;
+    for (int i = 0; i < language->layers; i++) {
+        info->dense_layers += !language_config_has_experts(language, i);
+    }
+    info->vision_layers = config->vision.layers;
+    info->vision_width = config->vision.width;
+    info->vision_heads = config->vision.heads;
+    info->vision_mlp_width = config->vision.mlp_width;
+    info->tile_side = config->vision.image_size;
+    info->patch_side = config->vision.patch_size;
+    info->tokens_per_tile_side = config->projector.grid;
+    info->kv_bytes_per_token = kvcache_token_bytes(language);
+}
+
+static bool starts_with(const char *text, const char *prefix)
+{
+    return strncmp(text, prefix, strlen(prefix)) == 0;
+}
+
+static void count_parameters(const vl2_model *model, vl2_model_info *info)
+{
+    uint64_t of_type[DATA_TYPE_COUNT] = {0};
+    for (size_t i = 0; i < model->weights->bound_count; i++) {
+        weight tensor = model->weights->bound[i];
+        uint64_t elements = tensor_elements(tensor);
+        info->parameters += elements;
+        info->weight_bytes += elements * data_type_size(tensor->type);
+        of_type[tensor->type] += elements;
+        if (starts_with(tensor->name, "vision.")) {
+            info->parameters_vision += elements;
+        } else if (starts_with(tensor->name, "projector.")) {
+            info->parameters_projector += elements;
+        } else {
+            info->parameters_language += elements;
+        }
+        if (strstr(tensor->name, ".mlp.experts.") != NULL) {
+            info->parameters_experts += elements;
+        }
+    }
+    data_type most = DATA_F32;
+    for (data_type type = DATA_F32; type < DATA_TYPE_COUNT; type++) {
+        most = of_type[type] > of_type[most] ? type : most;
+    }
+    snprintf(info->data_type, sizeof(info->data_type), "%s", data_type_name(most));
+}
+
+/* For one token of text: everything but the experts that were not chosen and the other embedding rows. */
+static uint64_t active_parameters(const vl2_model *model, const vl2_model_info *info)
+{
+    const language_config *language = &model->config.language;
+    uint64_t active = info->parameters_language - info->parameters_experts;
+    if (language->gate.experts > 0) {
+        active += info->parameters_experts / (uint64_t)language->gate.experts *
+                  (uint64_t)language->gate.experts_per_token;
+    }
+    if (!language->tied_embeddings) {
+        active -= (uint64_t)(language->vocabulary - 1) * (uint64_t)language->hidden;
+    }
+    return active - 2 * (uint64_t)language->hidden; /* newline and separator rows */
+}
+
+void vl2_model_get_info(const vl2_model *model, vl2_model_info *info)
+{
+    memset(info, 0, sizeof(*info));
+    describe_shape(&model->config, info);
+    info->candidate_resolutions = model->processor->resolution_count;
+    count_parameters(model, info);
+    info->parameters_active = active_parameters(model, info);
+    info->shards = (int)checkpoint_shards(model->checkpoint);
+    info->tensors = (int)checkpoint_count(model->checkpoint);
+    info->file_bytes = checkpoint_file_bytes(model->checkpoint);
+    info->unexpected_count = model->unexpected_count;
+}

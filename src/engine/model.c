@@ -1,0 +1,205 @@
+/* vl2_model: opening a Hugging Face folder. */
+#include "engine/model.h"
+
+#include "base/alloc.h"
+#include "base/file.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+void vl2_model_options_defaults(vl2_model_options *options)
+{
+    *options = (vl2_model_options){NULL, NULL};
+}
+
+vl2_status engine_select_kernels(kernels *kernels, vl2_error *error)
+{
+    const char *bad = kernels_default(kernels);
+    if (bad == NULL) {
+        return VL2_OK;
+    }
+    return vl2_fail(error, VL2_ERROR_ARGUMENT,
+                    "VL2_CPU: found \"%.*s\", expected a level (generic, avx2, avx512, vnni, amx, "
+                    "neon, dotprod, i8mm, native) or -FEATURE (see vl2 --cpu)",
+                    (int)strcspn(bad, ","), bad);
+}
+
+static vl2_status check_folder(const char *path, vl2_error *error)
+{
+    struct stat info;
+    if (stat(path, &info) != 0) {
+        return vl2_fail(error, VL2_ERROR_MODEL, "%s: cannot be opened: %s", path, strerror(errno));
+    }
+    if (!S_ISDIR(info.st_mode)) {
+        return vl2_fail(error, VL2_ERROR_MODEL,
+                        "%s: found a file, expected a folder with config.json, "
+                        "processor_config.json, tokenizer.json and *.safetensors", path);
+    }
+    return VL2_OK;
+}
+
+static vl2_status open_configs(vl2_model *model, vl2_error *error)
+{
+    char *config = path_join(model->path, "config.json");
+    char *processor = path_join(model->path, "processor_config.json");
+    vl2_status status = VL2_OK;
+    if (config == NULL || processor == NULL) {
+        status = vl2_fail_memory(error, model->path, strlen(model->path));
+    }
+    if (status == VL2_OK) {
+        status = model_config_open(config, &model->config, error);
+    }
+    if (status == VL2_OK) {
+        status = image_processor_open(processor, &model->processor, error);
+    }
+    base_free(config);
+    base_free(processor);
+    return status;
+}
+
+/* The two configurations describe the same tiles. */
+static vl2_status check_configs(const vl2_model *model, vl2_error *error)
+{
+    const struct {
+        const char *field, *expected;
+        int processor, config;
+    } pairs[] = {
+        {"candidate_resolutions[0]", "vision_config.image_size", model->processor->tile_side,
+         model->config.vision.image_size},
+        {"patch_size", "vision_config.patch_size", model->processor->patch_size,
+         model->config.vision.patch_size},
+        {"downsample_ratio", "projector_config.downsample_ratio",
+         model->processor->downsample_ratio, model->config.projector.ratio},
+    };
+    for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
+        if (pairs[i].processor != pairs[i].config) {
+            return vl2_fail(error, VL2_ERROR_MODEL,
+                            "%s/processor_config.json: %s: found %d, expected %d (%s of config.json)",
+                            model->path, pairs[i].field, pairs[i].processor, pairs[i].config,
+                            pairs[i].expected);
+        }
+    }
+    return VL2_OK;
+}
+
+static vl2_status open_text(vl2_model *model, vl2_error *error)
+{
+    tokenizer *tokenizer;
+    vl2_status status = engine_open_tokenizer(model->path, model->processor, &tokenizer, error);
+    if (status != VL2_OK) {
+        return status;
+    }
+    model->tokenizer.tokenizer = tokenizer;
+    if (tokenizer_size(tokenizer) > (size_t)model->config.language.vocabulary) {
+        return vl2_fail(error, VL2_ERROR_MODEL,
+                        "%s/tokenizer.json: found ids up to %zu, expected at most %d "
+                        "(language_config.vocab_size of config.json)",
+                        model->path, tokenizer_size(tokenizer) - 1,
+                        model->config.language.vocabulary - 1);
+    }
+    int32_t bos, eos;
+    status = engine_sentence_tokens(model->path, tokenizer, &model->config.language, &bos, &eos,
+                                    error);
+    if (status == VL2_OK) {
+        status = prompt_tokens_find(tokenizer, model->processor->image_token, bos, eos,
+                                    &model->tokens, error);
+    }
+    return status;
+}
+
+static vl2_status list_unexpected(vl2_model *model, vl2_error *error)
+{
+    size_t count = checkpoint_count(model->checkpoint);
+    model->unexpected = base_malloc(count, sizeof(*model->unexpected));
+    if (model->unexpected == NULL) {
+        return vl2_fail_memory(error, "the list of tensors", count * sizeof(weight));
+    }
+    for (size_t i = 0; i < count; i++) {
+        weight tensor = checkpoint_tensor(model->checkpoint, i);
+        if (!model_weights_expects(model->weights, tensor)) {
+            model->unexpected[model->unexpected_count++] = tensor;
+        }
+    }
+    return VL2_OK;
+}
+
+static vl2_status open_weights(vl2_model *model, vl2_error *error)
+{
+    vl2_status status = checkpoint_open(model->path, &model->checkpoint, error);
+    if (status == VL2_OK) {
+        status = model_weights_bind(&model->config, model->checkpoint, model->path,
+                                    &model->weights, error);
+    }
+    return status == VL2_OK ? list_unexpected(model, error) : status;
+}
+
+static vl2_status open_parts(vl2_model *model, vl2_error *error)
+{
+    vl2_status status = engine_select_kernels(&model->kernels, error);
+    if (status == VL2_OK) {
+        status = open_configs(model, error);
+    }
+    if (status == VL2_OK) {
+        status = check_configs(model, error);
+    }
+    if (status == VL2_OK) {
+        image_processor_normalize_table(model->processor, model->normalize);
+        status = open_text(model, error);
+    }
+    return status == VL2_OK ? open_weights(model, error) : status;
+}
+
+vl2_status vl2_model_open(const char *path, const vl2_model_options *options, vl2_model **model,
+                          vl2_error *error)
+{
+    vl2_status status = check_folder(path, error);
+    if (status != VL2_OK) {
+        return status;
+    }
+    vl2_model *opened = base_calloc(1, sizeof(*opened));
+    char *copy = base_copy_text(path, strlen(path));
+    if (opened == NULL || copy == NULL) {
+        base_free(opened);
+        base_free(copy);
+        return vl2_fail_memory(error, path, sizeof(*opened));
+    }
+    opened->path = copy;
+    status = open_parts(opened, error);
+    if (status != VL2_OK) {
+        vl2_model_close(opened);
+        return status;
+    }
+    if (options != NULL && options->progress != NULL) {
+        uint64_t count = checkpoint_count(opened->checkpoint);
+        vl2_progress progress = {VL2_STAGE_OPEN, count, count, 0};
+        options->progress(&progress, options->progress_user);
+    }
+    *model = opened;
+    return VL2_OK;
+}
+
+void vl2_model_close(vl2_model *model)
+{
+    if (model == NULL) {
+        return;
+    }
+    model_weights_free(model->weights);
+    checkpoint_close(model->checkpoint);
+    tokenizer_close(model->tokenizer.tokenizer);
+    image_processor_close(model->processor);
+    base_free(model->unexpected);
+    base_free(model->path);
+    base_free(model);
+}
+
+const vl2_tokenizer *vl2_model_tokenizer(const vl2_model *model)
+{
+    return &model->tokenizer;
+}
+
+const char *vl2_model_unexpected(const vl2_model *model, size_t index)
+{
+    return index < model->unexpected_count ? model->unexpected[index]->name : NULL;
+}

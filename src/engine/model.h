@@ -1,0 +1,46 @@
+/* What a vl2_model is made of. */
+#ifndef ENGINE_MODEL_H
+#define ENGINE_MODEL_H
+
+#include "image/processor_config.h"
+#include "model/config.h"
+#include "model/weights.h"
+#include "simd/kernels.h"
+#include "text/prompt.h"
+#include "text/tokenizer.h"
+#include "weights/checkpoint.h"
+
+struct vl2_tokenizer {
+    tokenizer *tokenizer;
+};
+
+/* Immutable after vl2_model_open, shared by sessions. */
+struct vl2_model {
+    char *path;
+    model_config config;
+    image_processor *processor;
+    float normalize[3][256]; /* byte value -> input of the vision tower */
+    vl2_tokenizer tokenizer;
+    prompt_tokens tokens;
+    checkpoint *checkpoint;
+    model_weights *weights;
+    weight *unexpected; /* [unexpected_count] tensors of the checkpoint that are not used */
+    size_t unexpected_count;
+    kernels kernels;
+};
+
+/* Opens the tokenizer of a folder and adds the special tokens that the reference's processor adds where
+ * they are missing. */
+vl2_status engine_open_tokenizer(const char *folder, const image_processor *processor,
+                                 tokenizer **tokenizer, vl2_error *error);
+
+/* The ids of the tokens that begin and end a sentence, by the spelling in tokenizer_config.json; else
+ * those of config.json. */
+vl2_status engine_sentence_tokens(const char *folder, const tokenizer *tokenizer,
+                                  const language_config *config, int32_t *bos, int32_t *eos,
+                                  vl2_error *error);
+
+/* Fills the table for this processor; VL2_ERROR_ARGUMENT if VL2_CPU has an unknown word. */
+vl2_status engine_select_kernels(kernels *kernels, vl2_error *error);
+
+#endif

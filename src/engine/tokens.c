@@ -1,0 +1,180 @@
+/* The tokenizer of a model: its own, and the special tokens around it. Also the vl2_tokenizer API. */
+#include "engine/model.h"
+
+#include "base/alloc.h"
+#include "base/file.h"
+#include "base/json.h"
+
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define TOKENIZER_CONFIG_LIMIT ((size_t)16 << 20)
+
+/* In the order of DeepseekVLV2Processor.__init__, after the padding and image tokens. */
+static const char *const special_tokens[] = {"<|ref|>",       "<|/ref|>",  "<|det|>",      "<|/det|>",
+                                             "<|grounding|>", "<|User|>",  "<|Assistant|>"};
+
+vl2_status engine_open_tokenizer(const char *folder, const image_processor *processor,
+                                 tokenizer **tokenizer, vl2_error *error)
+{
+    char *path = path_join(folder, "tokenizer.json");
+    if (path == NULL) {
+        return vl2_fail_memory(error, folder, strlen(folder));
+    }
+    struct tokenizer *opened = NULL;
+    vl2_status status = tokenizer_open(path, &opened, error);
+    base_free(path);
+    if (status == VL2_OK) {
+        status = tokenizer_add_special(opened, processor->pad_token, error);
+    }
+    if (status == VL2_OK) {
+        status = tokenizer_add_special(opened, processor->image_token, error);
+    }
+    for (size_t i = 0; status == VL2_OK && i < sizeof(special_tokens) / sizeof(char *); i++) {
+        status = tokenizer_add_special(opened, special_tokens[i], error);
+    }
+    if (status != VL2_OK) {
+        tokenizer_close(opened);
+        return status;
+    }
+    *tokenizer = opened;
+    return VL2_OK;
+}
+
+/* A token of tokenizer_config.json, written "text" or {"content": "text", ...}; NULL if absent. */
+static const char *token_text(json_fields *fields, const char *key)
+{
+    const json_t *value = json_object_get(fields->object, key);
+    if (json_is_object(value)) {
+        value = json_object_get(value, "content");
+    }
+    return json_string_value(value);
+}
+
+static int32_t token_id(json_fields *fields, const char *key, const tokenizer *tokenizer,
+                        int32_t fallback)
+{
+    const char *text = token_text(fields, key);
+    if (text == NULL) {
+        return fallback;
+    }
+    int32_t id = tokenizer_id(tokenizer, text);
+    if (id < 0) {
+        json_fields_fail(fields, key, text, "a token of tokenizer.json");
+    }
+    return id;
+}
+
+vl2_status engine_sentence_tokens(const char *folder, const tokenizer *tokenizer,
+                                  const language_config *config, int32_t *bos, int32_t *eos,
+                                  vl2_error *error)
+{
+    char *path = path_join(folder, "tokenizer_config.json");
+    if (path == NULL) {
+        return vl2_fail_memory(error, folder, strlen(folder));
+    }
+    vl2_status status = VL2_OK;
+    *bos = config->bos;
+    *eos = config->eos;
+    if (access(path, F_OK) == 0) {
+        json_t *root;
+        status = json_open(path, TOKENIZER_CONFIG_LIMIT, VL2_ERROR_MODEL, &root, error);
+        if (status == VL2_OK) {
+            json_fields fields = {path, "", root, VL2_ERROR_MODEL, VL2_OK, error};
+            *bos = token_id(&fields, "bos_token", tokenizer, *bos);
+            *eos = token_id(&fields, "eos_token", tokenizer, *eos);
+            status = fields.status;
+            json_decref(root);
+        }
+    }
+    base_free(path);
+    if (status == VL2_OK && (*bos >= config->vocabulary || *eos >= config->vocabulary)) {
+        status = vl2_fail(error, VL2_ERROR_MODEL,
+                          "%s/config.json: language_config.eos_token_id: found %d and bos %d, "
+                          "expected less than vocab_size %d",
+                          folder, *eos, *bos, config->vocabulary);
+    }
+    return status;
+}
+
+/* ------------------------------------------------------------------------------- vl2_tokenizer */
+
+static vl2_status open_from_folder(const char *path, tokenizer **tokenizer, vl2_error *error)
+{
+    char *config = path_join(path, "processor_config.json");
+    if (config == NULL) {
+        return vl2_fail_memory(error, path, strlen(path));
+    }
+    image_processor *processor;
+    vl2_status status = image_processor_open(config, &processor, error);
+    base_free(config);
+    if (status == VL2_OK) {
+        status = engine_open_tokenizer(path, processor, tokenizer, error);
+        image_processor_close(processor);
+    }
+    return status;
+}
+
+vl2_status vl2_tokenizer_open(const char *path, vl2_tokenizer **tokenizer, vl2_error *error)
+{
+    vl2_tokenizer *opened = base_calloc(1, sizeof(*opened));
+    if (opened == NULL) {
+        return vl2_fail_memory(error, "the tokenizer", sizeof(*opened));
+    }
+    struct stat info;
+    bool folder = stat(path, &info) == 0 && S_ISDIR(info.st_mode);
+    vl2_status status = folder ? open_from_folder(path, &opened->tokenizer, error)
+                               : tokenizer_open(path, &opened->tokenizer, error);
+    if (status != VL2_OK) {
+        base_free(opened);
+        return status;
+    }
+    *tokenizer = opened;
+    return VL2_OK;
+}
+
+void vl2_tokenizer_close(vl2_tokenizer *tokenizer)
+{
+    if (tokenizer != NULL) {
+        tokenizer_close(tokenizer->tokenizer);
+        base_free(tokenizer);
+    }
+}
+
+vl2_status vl2_tokenizer_encode(const vl2_tokenizer *tokenizer, const char *text, size_t size,
+                                int32_t **ids, size_t *count, vl2_error *error)
+{
+    id_list list = {NULL, 0, 0};
+    vl2_status status = tokenizer_encode(tokenizer->tokenizer, text, size, &list, error);
+    if (status != VL2_OK) {
+        id_list_free(&list);
+        return status;
+    }
+    *ids = list.ids;
+    *count = list.count;
+    return VL2_OK;
+}
+
+vl2_status vl2_tokenizer_decode(const vl2_tokenizer *tokenizer, const int32_t *ids, size_t count,
+                                bool skip_special, char **text, size_t *size, vl2_error *error)
+{
+    buffer decoded = {NULL, 0, 0, false};
+    vl2_status status = VL2_OK;
+    if (!buffer_append(&decoded, "", 0)) {
+        return vl2_fail_memory(error, "a text", 1);
+    }
+    status = tokenizer_decode(tokenizer->tokenizer, ids, count, skip_special, &decoded, error);
+    if (status != VL2_OK) {
+        buffer_free(&decoded);
+        return status;
+    }
+    *text = decoded.data;
+    *size = decoded.size;
+    return VL2_OK;
+}
+
+int32_t vl2_tokenizer_id(const vl2_tokenizer *tokenizer, const char *token)
+{
+    return tokenizer_id(tokenizer->tokenizer, token);
+}

@@ -1,0 +1,42 @@
+/* A case of the reference data, and what a comparison with it needs. */
+#ifndef GOLDEN_CASE_H
+#define GOLDEN_CASE_H
+
+#include "test.h"
+
+#include "vl2.h"
+
+#include <jansson.h>
+
+/* Tolerances of the reference data's README for float32 arithmetic. */
+#define TOLERANCE_FEATURES 2e-5 /* relative L2 of vision and projector output, embedding rows */
+#define TOLERANCE_HIDDEN   3e-5 /* relative, hidden states and their norms */
+#define TOLERANCE_LOGITS   2e-3 /* absolute */
+#define TOLERANCE_ROUTER   1e-5 /* absolute, weights; also the gap below which a choice may differ */
+
+typedef struct golden_case {
+    char folder[4096]; /* of case.json and the arrays */
+    char name[256];
+    json_t *expected;  /* case.json */
+} golden_case;
+
+void golden_case_open(const char *folder, const char *name, golden_case *c);
+void golden_case_close(golden_case *c);
+
+/* An array of a case.json or trace.json by its name, as float32 or bytes; fails the test if it is missing
+ * or has another size than its shape says. The caller frees it. */
+void *golden_array(const char *folder, const json_t *description, const char *name, size_t *count);
+bool golden_has_array(const json_t *description, const char *name);
+
+/* Runs vl2_session_trace into a fresh temporary folder and reads its trace.json; the folder's path is
+ * written to `out`. */
+json_t *golden_trace(vl2_session *session, const golden_case *c, char *out, size_t size);
+void golden_remove(const char *folder);
+
+/* Compares a trace with the case: every stage that both have. */
+void golden_compare(const golden_case *c, const char *out, const json_t *trace);
+
+/* |a - b| / |b| over `count` numbers. */
+double relative_l2(const float *a, const float *b, size_t count);
+
+#endif
