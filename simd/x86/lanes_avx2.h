@@ -9,7 +9,7 @@
 
 #define KERNEL(slot) slot##_avx2
 #define LANES        8
-#define MATVEC_ROWS  4
+#define MATVEC_ROWS  8
 #define MATMUL_ROWS  3
 #define MATMUL_BATCH 4
 

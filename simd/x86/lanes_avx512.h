@@ -9,7 +9,7 @@
 
 #define KERNEL(slot) slot##_avx512
 #define LANES        16
-#define MATVEC_ROWS  4
+#define MATVEC_ROWS  8
 #define MATMUL_ROWS  4
 #define MATMUL_BATCH 4
 

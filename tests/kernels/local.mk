@@ -12,3 +12,10 @@ tests_kernels_test_kernels_SOURCES = \
 	tests/kernels/test_vector.c \
 	tests/kernels/test_widen.c
 tests_kernels_test_kernels_LDADD = $(simd_libs)
+
+# Not part of make check: prints GB/s and ns per slot.
+noinst_PROGRAMS += tests/kernels/bench_kernels
+tests_kernels_bench_kernels_SOURCES = \
+	tests/kernels/bench_kernels.c \
+	tests/kernels/harness.c tests/kernels/harness.h
+tests_kernels_bench_kernels_LDADD = $(simd_libs)
