@@ -6,6 +6,7 @@ set -e
 packages="gcc make git autoconf automake libtool pkg-config
     libopenblas-dev libjpeg62-turbo-dev libpng-dev libzstd-dev libjansson-dev libpcre2-dev
     libcmocka-dev zstd xz-utils mandoc"
+[ "${1:-}" != cross ] || packages="$packages gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user"
 sudo=
 [ "$(id -u)" = 0 ] || sudo=sudo
 # Ubuntu names the libjpeg-turbo headers differently.
