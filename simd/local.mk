@@ -64,3 +64,4 @@ endif
 endif
 
 room_libs += $(simd_libs)
+EXTRA_DIST += simd/README.md

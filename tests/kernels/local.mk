@@ -19,3 +19,5 @@ tests_kernels_bench_kernels_SOURCES = \
 	tests/kernels/bench_kernels.c \
 	tests/kernels/harness.c tests/kernels/harness.h
 tests_kernels_bench_kernels_LDADD = $(simd_libs)
+
+dist_noinst_SCRIPTS += scripts/check-arm.sh
