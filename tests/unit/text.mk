@@ -4,7 +4,7 @@ check_PROGRAMS += $(text_tests)
 TESTS += $(text_tests)
 EXTRA_DIST += tests/data/text/parse_ref_bbox.json tests/data/text/parse_ref_bbox_edge.json \
 	tests/data/text/prompts.json tests/data/text/reduced-128k.json \
-	tests/data/text/reduced-100k.json
+	tests/data/text/reduced-100k.json tests/data/text/strings.jsonl
 
 tests_unit_test_tokenizer_SOURCES = tests/unit/test_tokenizer.c tests/unit/text_data.h tests/test.h
 tests_unit_test_tokenizer_CPPFLAGS = $(text_test_cppflags)

@@ -22,21 +22,6 @@ static inline json_t *load_json(const char *path)
     return root;
 }
 
-/* A list with the objects of a file that has one per line. */
-static inline json_t *load_json_lines(const char *path)
-{
-    json_t *list = json_array();
-    FILE *file = fopen(path, "r");
-    assert_non_null(file);
-    json_error_t reason;
-    for (json_t *row; (row = json_loadf(file, JSON_DISABLE_EOF_CHECK, &reason)) != NULL;) {
-        json_array_append_new(list, row);
-    }
-    assert_true(feof(file));
-    fclose(file);
-    return list;
-}
-
 static inline tokenizer *open_tokenizer(const char *path)
 {
     vl2_error error;
