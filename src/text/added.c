@@ -86,8 +86,7 @@ static vl2_status tree_add(token_tree *tree, const char *text, size_t size, int3
     return VL2_OK;
 }
 
-vl2_status added_tokens_index(added_tokens *added, const vocabulary *vocabulary,
-                              vl2_error *error)
+vl2_status added_tokens_index(added_tokens *added, const vocabulary *vocabulary, vl2_error *error)
 {
     tree_free(&added->trees[0]);
     tree_free(&added->trees[1]);
@@ -95,8 +94,7 @@ vl2_status added_tokens_index(added_tokens *added, const vocabulary *vocabulary,
     for (size_t i = 0; i < added->count && status == VL2_OK; i++) {
         const vocabulary_token *token = vocabulary_get(vocabulary, added->items[i].id);
         status = tree_add(&added->trees[added->items[i].normalized],
-                          vocabulary->text.data + token->text, token->text_size, (int32_t)i,
-                          error);
+                          vocabulary->text.data + token->text, token->text_size, (int32_t)i, error);
         if (status == VL2_OK && added->items[i].single_word && added->word == NULL) {
             /* Rust's \w has the two joiners too. */
             static const char word[] = "[\\w\\x{200c}\\x{200d}]";
@@ -193,8 +191,8 @@ static vl2_status extract(const added_tokens *added, const token_tree *tree, pat
         const added_token *token = &added->items[index];
         bool inside = false;
         if (token->single_word) {
-            status = is_inside_word(added, work, front, whole.size, at, at + length, &inside,
-                                    error);
+            status =
+                is_inside_word(added, work, front, whole.size, at, at + length, &inside, error);
         }
         if (inside || status != VL2_OK) {
             continue;
@@ -202,18 +200,18 @@ static vl2_status extract(const added_tokens *added, const token_tree *tree, pat
         size_t start = token->lstrip ? strip_left(front, done, at) : at;
         size_t end = token->rstrip ? strip_right(front, at + length, whole.size) : at + length;
         if (done < start) {
-            status = piece_list_append(
-                pieces, (piece){whole.start + done, start - done, -1}, error);
+            status =
+                piece_list_append(pieces, (piece){whole.start + done, start - done, -1}, error);
         }
         if (status == VL2_OK) {
-            status = piece_list_append(
-                pieces, (piece){whole.start + start, end - start, token->id}, error);
+            status = piece_list_append(pieces, (piece){whole.start + start, end - start, token->id},
+                                       error);
         }
         done = end;
     }
     if (done < whole.size && status == VL2_OK) {
-        status = piece_list_append(pieces,
-                                   (piece){whole.start + done, whole.size - done, -1}, error);
+        status =
+            piece_list_append(pieces, (piece){whole.start + done, whole.size - done, -1}, error);
     }
     return status;
 }
@@ -228,10 +226,9 @@ vl2_status added_tokens_extract(const added_tokens *added, pattern_work *work, c
         }
         spare->count = 0;
         for (size_t i = 0; i < pieces->count && status == VL2_OK; i++) {
-            status = pieces->items[i].token >= 0
-                         ? piece_list_append(spare, pieces->items[i], error)
-                         : extract(added, &added->trees[round], work, text, pieces->items[i],
-                                   spare, error);
+            status = pieces->items[i].token >= 0 ? piece_list_append(spare, pieces->items[i], error)
+                                                 : extract(added, &added->trees[round], work, text,
+                                                           pieces->items[i], spare, error);
         }
         piece_list_swap(pieces, spare);
     }

@@ -41,8 +41,7 @@ void added_tokens_free(added_tokens *added);
 vl2_status added_tokens_put(added_tokens *added, added_token token, vl2_error *error);
 
 /* Builds the trees; after the last added_tokens_put. VL2_ERROR_MEMORY. */
-vl2_status added_tokens_index(added_tokens *added, const vocabulary *vocabulary,
-                              vl2_error *error);
+vl2_status added_tokens_index(added_tokens *added, const vocabulary *vocabulary, vl2_error *error);
 
 /* Cuts added tokens out of the pieces; at one place the longest wins. `spare` is work space. */
 vl2_status added_tokens_extract(const added_tokens *added, pattern_work *work, const char *text,

@@ -38,8 +38,7 @@ static merge *find_slot(const merge_table *table, int32_t left, int32_t right)
     return &table->slots[at];
 }
 
-void merge_table_put(merge_table *table, int32_t left, int32_t right, uint32_t rank,
-                     int32_t merged)
+void merge_table_put(merge_table *table, int32_t left, int32_t right, uint32_t rank, int32_t merged)
 {
     uint64_t pair = (uint64_t)(uint32_t)left << 32 | (uint32_t)right;
     *find_slot(table, left, right) = (merge){pair, rank, merged};
@@ -61,8 +60,8 @@ vl2_status bpe_work_reserve(bpe_work *work, size_t count, vl2_error *error)
     if (symbols != NULL) {
         work->symbols = symbols;
     }
-    /* Each pair is a candidate once at the start; a merge uses up one candidate at least and makes two,
-     * and there are fewer merges than symbols. */
+    /* Each pair is a candidate once at the start; a merge uses up one candidate at least and makes
+     * two, and there are fewer merges than symbols. */
     size_t heap_capacity = 2 * capacity;
     bpe_candidate *heap = base_realloc(work->heap, heap_capacity, sizeof(*heap));
     if (heap != NULL) {
@@ -93,8 +92,7 @@ static bpe_candidate pop(bpe_work *work)
     bpe_candidate last = work->heap[--work->heap_size];
     size_t at = 0;
     for (size_t child = 1; child < work->heap_size; child = 2 * at + 1) {
-        if (child + 1 < work->heap_size &&
-            work->heap[child + 1].order < work->heap[child].order) {
+        if (child + 1 < work->heap_size && work->heap[child + 1].order < work->heap[child].order) {
             child++;
         }
         if (last.order <= work->heap[child].order) {
@@ -116,15 +114,13 @@ static void offer(const merge_table *table, bpe_work *work, int32_t left)
     }
     const merge *slot = find_slot(table, work->symbols[left].id, work->symbols[right].id);
     if (slot->pair != MERGE_FREE) {
-        push(work,
-             (bpe_candidate){(uint64_t)slot->rank << 32 | (uint32_t)left, slot->merged});
+        push(work, (bpe_candidate){(uint64_t)slot->rank << 32 | (uint32_t)left, slot->merged});
     }
 }
 
-/* Candidates are not taken back when a symbol of theirs is merged elsewhere: such a pair is recognised
- * by its merge being another one, or none. */
-static bool is_current(const merge_table *table, const bpe_work *work, int32_t left,
-                       int32_t merged)
+/* Candidates are not taken back when a symbol of theirs is merged elsewhere: such a pair is
+ * recognised by its merge being another one, or none. */
+static bool is_current(const merge_table *table, const bpe_work *work, int32_t left, int32_t merged)
 {
     const bpe_symbol *symbol = &work->symbols[left];
     if (symbol->id < 0 || symbol->next < 0) {

@@ -28,7 +28,7 @@ void merge_table_put(merge_table *table, int32_t left, int32_t right, uint32_t r
 
 /* Work space: grows to the longest piece. All zero is empty. */
 typedef struct bpe_symbol {
-    int32_t id; /* -1: merged into its left neighbour */
+    int32_t id;             /* -1: merged into its left neighbour */
     int32_t previous, next; /* indices; -1 at the ends */
 } bpe_symbol;
 
@@ -38,7 +38,8 @@ typedef struct bpe_candidate {
 } bpe_candidate;
 
 typedef struct bpe_work {
-    bpe_symbol *symbols; /* of the piece; in front of bpe_merge all alive, previous and next not set */
+    bpe_symbol
+        *symbols; /* of the piece; in front of bpe_merge all alive, previous and next not set */
     size_t symbol_count, symbol_capacity;
     bpe_candidate *heap;
     size_t heap_size, heap_capacity;
@@ -49,8 +50,8 @@ void bpe_work_free(bpe_work *work);
 /* Makes room for a piece of `count` symbols, at most INT32_MAX. VL2_ERROR_MEMORY. */
 vl2_status bpe_work_reserve(bpe_work *work, size_t count, vl2_error *error);
 
-/* Merges the symbols until no pair is left that has a merge: always the pair of the lowest rank, the
- * leftmost of these (Word::merge_all in models/bpe/word.rs). n symbols take n log n steps. */
+/* Merges the symbols until no pair is left that has a merge: always the pair of the lowest rank,
+ * the leftmost of these (Word::merge_all in models/bpe/word.rs). n symbols take n log n steps. */
 void bpe_merge(const merge_table *table, bpe_work *work);
 
 #endif

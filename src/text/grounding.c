@@ -110,8 +110,8 @@ vl2_status grounding_add_problem(grounding_reader *reader, const char *before, s
 
 /* ------------------------------------------------------------------------------------ reference */
 
-/* re.findall(OPEN.*?CLOSE): the dot matches no newline. `line_end` is the newline behind `at`, or the end
- * of the answer; NULL before the first search. */
+/* re.findall(OPEN.*?CLOSE): the dot matches no newline. `line_end` is the newline behind `at`, or
+ * the end of the answer; NULL before the first search. */
 typedef struct tag_finder {
     const char *open, *close;
     const char *at, *end, *line_end;
@@ -195,7 +195,8 @@ static span without_ends(span text)
         text.text += length;
         text.size -= length;
     }
-    return (span){text.text, text.size > 0 ? text.size - utf8_last(text.text, text.size, &code) : 0};
+    return (span){text.text,
+                  text.size > 0 ? text.size - utf8_last(text.text, text.size, &code) : 0};
 }
 
 /* What eval() makes of "[...]", `list` being the inside: at least four literals, of which the first

@@ -1,6 +1,6 @@
-/* Boxes in an answer: <|ref|>label<|/ref|><|det|>[[x1, y1, x2, y2], ...]<|/det|>
- * (parse_ref_bbox of deepseek_vl2/serve/app_modules/utils.py, which evaluates the text as Python; here
- * it is only read). */
+/* Boxes in an answer: <|ref|>label<|/ref|><|det|>[[x1, y1, x2, y2], ...]<|/det|> (parse_ref_bbox of
+ * deepseek_vl2/serve/app_modules/utils.py, which evaluates the text as Python; here it is only
+ * read). */
 #ifndef TEXT_GROUNDING_H
 #define TEXT_GROUNDING_H
 
@@ -9,8 +9,8 @@
 typedef struct grounding_box {
     char *label;          /* UTF-8 */
     double normalized[4]; /* x1 y1 x2 y2 as the model wrote them, 0 to 999 of the side */
-    int pixels[4];        /* trunc(value / 999 * side), not clamped to the picture; what does not fit
-                             into an int is the nearest int */
+    int pixels[4]; /* trunc(value / 999 * side), not clamped to the picture; what does not fit
+                      into an int is the nearest int */
 } grounding_box;
 
 /* All zero is empty. */
@@ -24,9 +24,10 @@ typedef struct grounding {
 
 void grounding_free(grounding *grounding);
 
-/* Reads the boxes of an answer about a picture of width x height pixels. Where the reference accepts
- * the answer, these are its boxes. Where it gives up on the whole answer, they are what can be read,
- * and `problems` says what cannot. An answer without any tag has neither boxes nor problems.
+/* Reads the boxes of an answer about a picture of width x height pixels. Where the reference
+ * accepts the answer, these are its boxes. Where it gives up on the whole answer, they are what can
+ * be read, and `problems` says what cannot. An answer without any tag has neither boxes nor
+ * problems.
  *
  * Of Python's expressions only literals count as readable (numbers in all their spellings, True and
  * False; behind the fourth place None and plain strings too): the reference would also evaluate

@@ -28,8 +28,8 @@ typedef struct grounding_reader {
 /* The first place of `part` in the text, or NULL. */
 const char *span_find(span text, const char *part);
 
-/* Appends a box; `label` is copied. *finite is false, and nothing is appended, if a pixel would not be a
- * finite number. VL2_ERROR_MEMORY. */
+/* Appends a box; `label` is copied. *finite is false, and nothing is appended, if a pixel would not
+ * be a finite number. VL2_ERROR_MEMORY. */
 vl2_status grounding_add_box(grounding_reader *reader, span label, const double values[4],
                              bool *finite);
 

@@ -35,12 +35,13 @@ static double convert(const literal_reader *reader)
     return strtod_l(reader->scratch->data, NULL, reader->locale);
 }
 
-/* Digits with single underscores between them, into scratch. Returns how many, 0 if there are none. */
+/* Digits with single underscores between them, into scratch. Returns how many, 0 if there are none.
+ * */
 static size_t read_digits(literal_reader *reader)
 {
     size_t count = 0;
-    while (is_digit(peek(reader, 0)) || (count > 0 && peek(reader, 0) == '_' &&
-                                         is_digit(peek(reader, 1)))) {
+    while (is_digit(peek(reader, 0)) ||
+           (count > 0 && peek(reader, 0) == '_' && is_digit(peek(reader, 1)))) {
         reader->at += peek(reader, 0) == '_';
         buffer_append(reader->scratch, reader->at++, 1);
         count++;
@@ -63,7 +64,9 @@ static bool read_exponent(literal_reader *reader)
 
 static int digit_value(char c)
 {
-    return is_digit(c) ? c - '0' : (c | 0x20) >= 'a' && (c | 0x20) <= 'f' ? (c | 0x20) - 'a' + 10 : 99;
+    return is_digit(c)                              ? c - '0'
+           : (c | 0x20) >= 'a' && (c | 0x20) <= 'f' ? (c | 0x20) - 'a' + 10
+                                                    : 99;
 }
 
 /* Behind 0x, 0o, 0b. */
@@ -84,8 +87,7 @@ static bool read_base(literal_reader *reader, int base, double *value)
 /* 0, 00 and 0_0 are integers; 01 is not. */
 static bool is_integer_spelling(const buffer *digits)
 {
-    return digits->size <= 1 || digits->data[0] != '0' ||
-           strspn(digits->data, "0") == digits->size;
+    return digits->size <= 1 || digits->data[0] != '0' || strspn(digits->data, "0") == digits->size;
 }
 
 static bool read_number(literal_reader *reader, literal_kind *kind, double *value)
@@ -110,9 +112,9 @@ static bool read_number(literal_reader *reader, literal_kind *kind, double *valu
     if ((peek(reader, 0) | 0x20) == 'j') {
         reader->at++;
         *kind = LITERAL_OTHER;
-    } else if (!real && (!is_integer_spelling(reader->scratch) ||
-                         (whole > MAX_INTEGER_DIGITS &&
-                          strspn(reader->scratch->data, "0") < whole))) {
+    } else if (!real &&
+               (!is_integer_spelling(reader->scratch) ||
+                (whole > MAX_INTEGER_DIGITS && strspn(reader->scratch->data, "0") < whole))) {
         return false;
     }
     *value = reader->scratch->failed ? 0 : convert(reader);
@@ -125,7 +127,8 @@ static bool read_word(literal_reader *reader, literal_kind *kind, double *value)
         const char *word;
         literal_kind kind;
         double value;
-    } words[] = {{"True", LITERAL_NUMBER, 1}, {"False", LITERAL_NUMBER, 0}, {"None", LITERAL_OTHER, 0}};
+    } words[] = {
+        {"True", LITERAL_NUMBER, 1}, {"False", LITERAL_NUMBER, 0}, {"None", LITERAL_OTHER, 0}};
     size_t size = 0;
     while (is_name(peek(reader, size))) {
         size++;

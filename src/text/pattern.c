@@ -105,8 +105,9 @@ vl2_status pattern_work_create(pattern_work **work, vl2_error *error)
         pattern_work_free(made);
         return vl2_fail_memory(error, "matching regular expressions", sizeof(*made));
     }
-    /* A text may be one piece of many megabytes; the patterns themselves are linear. */
-    pcre2_set_match_limit(made->context, UINT32_MAX);
+    /* A text may be one piece of many megabytes, which takes a step per character or so; a pattern
+     * that takes exponentially many is stopped within seconds. */
+    pcre2_set_match_limit(made->context, 500u * 1000 * 1000);
     pcre2_set_depth_limit(made->context, UINT32_MAX);
     pcre2_set_heap_limit(made->context, 1024 * 1024); /* KiB */
     if (made->stack != NULL) {
@@ -133,9 +134,9 @@ static int match(const pattern_finder *finder)
     int result = pcre2_match(code, text, finder->size, finder->at, PCRE2_NO_UTF_CHECK,
                              finder->work->data, finder->work->context);
     if (result == PCRE2_ERROR_JIT_STACKLIMIT) { /* the interpreter's frames are on the heap */
-        result = pcre2_match(code, text, finder->size, finder->at,
-                             PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT, finder->work->data,
-                             finder->work->context);
+        result =
+            pcre2_match(code, text, finder->size, finder->at, PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT,
+                        finder->work->data, finder->work->context);
     }
     return result;
 }

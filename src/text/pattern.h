@@ -1,5 +1,5 @@
-/* Regular expressions of a tokenizer.json, matched by PCRE2 as Oniguruma (Ruby syntax, UTF-8) would:
- * the `tokenizers` library hands its patterns to Oniguruma. */
+/* Regular expressions of a tokenizer.json, matched by PCRE2 as Oniguruma (Ruby syntax, UTF-8)
+ * would: the `tokenizers` library hands its patterns to Oniguruma. */
 #ifndef TEXT_PATTERN_H
 #define TEXT_PATTERN_H
 
@@ -20,8 +20,9 @@ typedef struct pattern_work pattern_work;
 vl2_status pattern_work_create(pattern_work **work, vl2_error *error);
 void pattern_work_free(pattern_work *work);
 
-/* Walks over the matches in a text of valid UTF-8, as the iterator of the Rust crate `onig` does: an
- * empty match directly behind the match before it is passed over. All zero but the first four. */
+/* Walks over the matches in a text of valid UTF-8, as the iterator of the Rust crate `onig` does:
+ * an empty match directly behind the match before it is passed over. All zero but the first four.
+ * */
 typedef struct pattern_finder {
     const pattern *pattern;
     pattern_work *work;
@@ -32,8 +33,8 @@ typedef struct pattern_finder {
     bool matched;    /* there was one */
 } pattern_finder;
 
-/* *found is false when there are no more matches. VL2_ERROR_UNSUPPORTED, VL2_ERROR_MEMORY when PCRE2
- * gives up. */
+/* *found is false when there are no more matches. VL2_ERROR_UNSUPPORTED, VL2_ERROR_MEMORY when
+ * PCRE2 gives up. */
 vl2_status pattern_find(pattern_finder *finder, bool *found, size_t *start, size_t *end,
                         vl2_error *error);
 

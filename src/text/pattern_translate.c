@@ -162,9 +162,8 @@ static void property(translation *t, bool in_class, size_t from)
 /* A word boundary with Oniguruma's idea of a word. */
 static void boundary(translation *t, bool negative)
 {
-    static const char *const parts[2][5] = {
-        {"(?:(?<=[", "])(?![", "])|(?<![", "])(?=[", "]))"},
-        {"(?:(?<=[", "])(?=[", "])|(?<![", "])(?![", "]))"}};
+    static const char *const parts[2][5] = {{"(?:(?<=[", "])(?![", "])|(?<![", "])(?=[", "]))"},
+                                            {"(?:(?<=[", "])(?=[", "])|(?<![", "])(?![", "]))"}};
     for (int i = 0; i < 4; i++) {
         put(t, parts[negative][i]);
         put_word(t);
@@ -293,9 +292,9 @@ vl2_status pattern_translate(const char *text, size_t size, const char *name, bu
     translation t = {text, size, 0, name, translated, error, VL2_OK};
     static const char trailing_space[] = "\\s+$";
     if (size == sizeof(trailing_space) - 1 && memcmp(text, trailing_space, size) == 0) {
-        /* The same matches in linear time: a run of spaces that is followed by something else would be
-         * tried again from each of its characters, always to its end. When the first one fails, or
-         * has taken what there is up to the last end of a line, the others fail too. */
+        /* The same matches in linear time: a run of spaces that is followed by something else would
+         * be tried again from each of its characters, always to its end. When the first one fails,
+         * or has taken what there is up to the last end of a line, the others fail too. */
         put(&t, "(?<![" UNICODE_SPACE_CLASS "])");
     }
     while (t.at < size) {

@@ -10,8 +10,8 @@ void split_text_free(split_text *text)
     piece_list_free(&text->spans);
 }
 
-/* The piece as spans that match and spans that do not, in order, none left out. `token` of a span is 1
- * if it counts as a match. */
+/* The piece as spans that match and spans that do not, in order, none left out. `token` of a span
+ * is 1 if it counts as a match. */
 static vl2_status find_spans(const split_step *step, pattern_work *work, const char *text,
                              piece whole, piece_list *spans, vl2_error *error)
 {
@@ -41,8 +41,8 @@ static vl2_status find_spans(const split_step *step, pattern_work *work, const c
     }
 }
 
-/* NormalizedString::split of tokenizer/normalizer.rs: whether the span joins the one handed on before
- * it (in the order of the walk). */
+/* NormalizedString::split of tokenizer/normalizer.rs: whether the span joins the one handed on
+ * before it (in the order of the walk). */
 static bool joins(split_behavior behavior, bool match, bool match_before)
 {
     switch (behavior) {
@@ -142,8 +142,8 @@ static vl2_status run_step(const split_step *step, pattern_work *work, split_tex
     return status;
 }
 
-vl2_status pretokenizer_run(const pretokenizer *pretokenizer, pattern_work *work,
-                            split_text *text, vl2_error *error)
+vl2_status pretokenizer_run(const pretokenizer *pretokenizer, pattern_work *work, split_text *text,
+                            vl2_error *error)
 {
     vl2_status status = VL2_OK;
     for (size_t i = 0; i < pretokenizer->count && status == VL2_OK; i++) {

@@ -1,4 +1,5 @@
-/* The `pre_tokenizer` of a tokenizer.json: cuts a text into the pieces that byte pair encoding sees. */
+/* The `pre_tokenizer` of a tokenizer.json: cuts a text into the pieces that byte pair encoding
+ * sees. */
 #ifndef TEXT_PRETOKENIZER_H
 #define TEXT_PRETOKENIZER_H
 
@@ -47,8 +48,9 @@ typedef struct split_text {
 
 void split_text_free(split_text *text);
 
-/* Runs the steps over the pieces that are no added tokens. VL2_ERROR_MEMORY, VL2_ERROR_UNSUPPORTED. */
-vl2_status pretokenizer_run(const pretokenizer *pretokenizer, pattern_work *work,
-                            split_text *text, vl2_error *error);
+/* Runs the steps over the pieces that are no added tokens. VL2_ERROR_MEMORY, VL2_ERROR_UNSUPPORTED.
+ * */
+vl2_status pretokenizer_run(const pretokenizer *pretokenizer, pattern_work *work, split_text *text,
+                            vl2_error *error);
 
 #endif

@@ -97,8 +97,7 @@ static vl2_status read_byte_level(const reader *in, json_fields *fields)
     return add_step(in, fields->section, use_regex ? gpt2_pattern : NULL, false, step);
 }
 
-static vl2_status read_step(const reader *in, const json_t *object, const char *section,
-                            int depth);
+static vl2_status read_step(const reader *in, const json_t *object, const char *section, int depth);
 
 static vl2_status read_sequence(const reader *in, json_fields *fields, int depth)
 {
@@ -117,8 +116,7 @@ static vl2_status read_sequence(const reader *in, json_fields *fields, int depth
     return status;
 }
 
-static vl2_status read_step(const reader *in, const json_t *object, const char *section,
-                            int depth)
+static vl2_status read_step(const reader *in, const json_t *object, const char *section, int depth)
 {
     json_fields fields = {in->file, section, object, VL2_ERROR_MODEL, VL2_OK, in->error};
     const char *type = json_fields_text(&fields, "type", "nothing");
@@ -150,9 +148,9 @@ vl2_status pretokenizer_read(const json_t *object, const char *file, pretokenize
     reader in = {pretokenizer, file, error};
     vl2_status status = read_step(&in, object, "pre_tokenizer", 0);
     if (status == VL2_OK && !pretokenizer->byte_level) {
-        status = vl2_fail(error, VL2_ERROR_MODEL,
-                          "%s: pre_tokenizer: found no ByteLevel, expected it as the last step",
-                          file);
+        status =
+            vl2_fail(error, VL2_ERROR_MODEL,
+                     "%s: pre_tokenizer: found no ByteLevel, expected it as the last step", file);
     }
     return status;
 }

@@ -6,10 +6,12 @@
 #include <string.h>
 
 /* conv_templates["deepseek"]: roles and separators. */
-#define ROLE_USER          "<|User|>"
-#define ROLE_ASSISTANT     "<|Assistant|>"
-#define SEPARATOR_USER     "\n\n"
-#define SEPARATOR_ANSWER   "<\xEF\xBD\x9C" "end\xE2\x96\x81of\xE2\x96\x81sentence\xEF\xBD\x9C>"
+#define ROLE_USER      "<|User|>"
+#define ROLE_ASSISTANT "<|Assistant|>"
+#define SEPARATOR_USER "\n\n"
+#define SEPARATOR_ANSWER                                                                           \
+    "<\xEF\xBD\x9C"                                                                                \
+    "end\xE2\x96\x81of\xE2\x96\x81sentence\xEF\xBD\x9C>"
 
 typedef enum role { USER, ASSISTANT, SYSTEM, UNKNOWN } role;
 
@@ -18,7 +20,7 @@ static role role_of(const char *name)
     static const struct {
         const char *name;
         role role;
-    } roles[] = {{ROLE_USER, USER},           {"user", USER},     {ROLE_ASSISTANT, ASSISTANT},
+    } roles[] = {{ROLE_USER, USER},        {"user", USER},     {ROLE_ASSISTANT, ASSISTANT},
                  {"assistant", ASSISTANT}, {"system", SYSTEM}, {"deepseekapi-sys", SYSTEM}};
     for (size_t i = 0; i < sizeof(roles) / sizeof(roles[0]); i++) {
         if (strcmp(roles[i].name, name) == 0) {
@@ -79,10 +81,9 @@ vl2_status prompt_tokens_find(const tokenizer *tokenizer, const char *image_toke
     const int32_t ends[] = {bos, eos};
     for (int i = 0; i < 2; i++) {
         if (ends[i] < 0 || (size_t)ends[i] >= tokenizer_size(tokenizer)) {
-            return vl2_fail(error, VL2_ERROR_MODEL,
-                            "tokenizer: %s: found id %d, expected one from 0 to %zu",
-                            i == 0 ? "bos_token" : "eos_token", (int)ends[i],
-                            tokenizer_size(tokenizer) - 1);
+            return vl2_fail(
+                error, VL2_ERROR_MODEL, "tokenizer: %s: found id %d, expected one from 0 to %zu",
+                i == 0 ? "bos_token" : "eos_token", (int)ends[i], tokenizer_size(tokenizer) - 1);
         }
     }
     *found = (prompt_tokens){bos, eos, tokenizer_id(tokenizer, image_token), image_token};
@@ -185,8 +186,7 @@ static vl2_status add_text(builder *b, const char *text, size_t size)
     for (;;) {
         const char *place = find(text, size, b->tokens->image_token);
         size_t before = place == NULL ? size : (size_t)(place - text);
-        vl2_status status =
-            tokenizer_encode(b->tokenizer, text, before, &b->prompt.ids, b->error);
+        vl2_status status = tokenizer_encode(b->tokenizer, text, before, &b->prompt.ids, b->error);
         if (status == VL2_OK && place != NULL) {
             status = add_picture(b);
         }
@@ -221,9 +221,8 @@ static vl2_status add_message(builder *b, const prompt_message *message, bool la
 }
 
 vl2_status prompt_build(const tokenizer *tokenizer, const prompt_tokens *tokens,
-                        const prompt_message *messages, size_t count,
-                        const size_t *image_tokens, size_t image_count, prompt *built,
-                        vl2_error *error)
+                        const prompt_message *messages, size_t count, const size_t *image_tokens,
+                        size_t image_count, prompt *built, vl2_error *error)
 {
     vl2_status status = check(tokens, messages, count, image_count, error);
     if (status != VL2_OK) {

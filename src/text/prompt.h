@@ -5,8 +5,8 @@
 
 #include "text/tokenizer.h"
 
-/* One turn. Roles: "<|User|>" or "user"; "<|Assistant|>" or "assistant"; "system" or "deepseekapi-sys",
- * which is the first message only. White space around the content does not count. */
+/* One turn. Roles: "<|User|>" or "user"; "<|Assistant|>" or "assistant"; "system" or "deepseekapi-
+ * sys", which is the first message only. White space around the content does not count. */
 typedef struct prompt_message {
     const char *role;
     const char *content;
@@ -19,8 +19,8 @@ typedef struct prompt_tokens {
     const char *image_token; /* borrowed; what stands for a picture in a text, "<image>" */
 } prompt_tokens;
 
-/* Checks the ids and looks up the picture's. VL2_ERROR_MODEL if the tokenizer lacks a token that the
- * template needs; `found` borrows image_token. */
+/* Checks the ids and looks up the picture's. VL2_ERROR_MODEL if the tokenizer lacks a token that
+ * the template needs; `found` borrows image_token. */
 vl2_status prompt_tokens_find(const tokenizer *tokenizer, const char *image_token, int32_t bos,
                               int32_t eos, prompt_tokens *found, vl2_error *error);
 
@@ -33,17 +33,16 @@ typedef struct prompt {
 
 void prompt_free(prompt *prompt);
 
-/* Builds the ids of a conversation whose last message is an assistant turn: an empty one, or the front
- * of the answer that is to be continued. image_tokens[i] is the number of positions of picture i; they
- * go to the image tokens of the user's messages in order. Special tokens typed in a message are
- * recognised, as in the reference.
- * VL2_ERROR_INPUT: unknown role, last message not an assistant turn, system message not first, an image
- * token outside a user's message, numbers of image tokens and pictures differ (the reference ignores
- * surplus pictures). VL2_ERROR_MEMORY and what tokenizer_encode gives. */
+/* Builds the ids of a conversation whose last message is an assistant turn: an empty one, or the
+ * front of the answer that is to be continued. image_tokens[i] is the number of positions of
+ * picture i; they go to the image tokens of the user's messages in order. Special tokens typed in a
+ * message are recognised, as in the reference. VL2_ERROR_INPUT: unknown role, last message not an
+ * assistant turn, system message not first, an image token outside a user's message, numbers of
+ * image tokens and pictures differ (the reference ignores surplus pictures). VL2_ERROR_MEMORY and
+ * what tokenizer_encode gives. */
 vl2_status prompt_build(const tokenizer *tokenizer, const prompt_tokens *tokens,
-                        const prompt_message *messages, size_t count,
-                        const size_t *image_tokens, size_t image_count, prompt *built,
-                        vl2_error *error);
+                        const prompt_message *messages, size_t count, const size_t *image_tokens,
+                        size_t image_count, prompt *built, vl2_error *error);
 
 /* How many pictures a text asks for. */
 size_t prompt_count_placeholders(const char *content, size_t size, const char *image_token);

@@ -63,8 +63,7 @@ vl2_status tokenizer_put_added(tokenizer *tokenizer, const char *text, added_tok
     if (token.id < 0) {
         int64_t next = (int64_t)tokenizer->model_count;
         next = tokenizer->highest_added >= next ? tokenizer->highest_added + 1 : next;
-        vl2_status status =
-            vocabulary_add(&tokenizer->vocabulary, text, size, next, where, error);
+        vl2_status status = vocabulary_add(&tokenizer->vocabulary, text, size, next, where, error);
         if (status != VL2_OK) {
             return status;
         }
@@ -86,11 +85,10 @@ vl2_status tokenizer_add_special(tokenizer *tokenizer, const char *token, vl2_er
                         tokenizer->name);
     }
     int32_t id;
-    vl2_status status = tokenizer_put_added(tokenizer, token, (added_token){0}, true,
-                                            tokenizer->name, &id, error);
-    return status != VL2_OK
-               ? status
-               : added_tokens_index(&tokenizer->added, &tokenizer->vocabulary, error);
+    vl2_status status =
+        tokenizer_put_added(tokenizer, token, (added_token){0}, true, tokenizer->name, &id, error);
+    return status != VL2_OK ? status
+                            : added_tokens_index(&tokenizer->added, &tokenizer->vocabulary, error);
 }
 
 /* ------------------------------------------------------------------------------------ encode */
@@ -163,8 +161,8 @@ static vl2_status encode_valid(const tokenizer *tokenizer, const char *text, siz
     split_text split = {.text = text};
     status = piece_list_append(&split.pieces, (piece){0, size, -1}, error);
     if (status == VL2_OK) {
-        status = added_tokens_extract(&tokenizer->added, work, text, &split.pieces, &split.spare,
-                                      error);
+        status =
+            added_tokens_extract(&tokenizer->added, work, text, &split.pieces, &split.spare, error);
     }
     if (status == VL2_OK) {
         status = pretokenizer_run(&tokenizer->pretokenizer, work, &split, error);
@@ -177,8 +175,8 @@ static vl2_status encode_valid(const tokenizer *tokenizer, const char *text, siz
     return status;
 }
 
-vl2_status tokenizer_encode(const tokenizer *tokenizer, const char *text, size_t size,
-                            id_list *ids, vl2_error *error)
+vl2_status tokenizer_encode(const tokenizer *tokenizer, const char *text, size_t size, id_list *ids,
+                            vl2_error *error)
 {
     size_t before = ids->count;
     buffer valid = {0};
@@ -195,8 +193,8 @@ vl2_status tokenizer_encode(const tokenizer *tokenizer, const char *text, size_t
     }
     vl2_status status = VL2_OK;
     if (size >= INT32_MAX / 2) { /* a space may be put before each piece */
-        status = vl2_fail(error, VL2_ERROR_ARGUMENT,
-                          "text: found %zu bytes, expected less than %d", size, INT32_MAX / 2);
+        status = vl2_fail(error, VL2_ERROR_ARGUMENT, "text: found %zu bytes, expected less than %d",
+                          size, INT32_MAX / 2);
     } else {
         status = encode_valid(tokenizer, text, size, ids, error);
     }
@@ -209,7 +207,8 @@ vl2_status tokenizer_encode(const tokenizer *tokenizer, const char *text, size_t
 
 /* ------------------------------------------------------------------------------------ decode */
 
-/* The bytes of a token; none for an id that no token has and for a special token that is skipped. */
+/* The bytes of a token; none for an id that no token has and for a special token that is skipped.
+ * */
 static const char *token_bytes(const tokenizer *tokenizer, int32_t id, bool skip_special,
                                size_t *size)
 {
@@ -248,8 +247,8 @@ void token_stream_init(token_stream *stream, const tokenizer *tokenizer, bool sk
     *stream = (token_stream){.tokenizer = tokenizer, .skip_special = skip_special};
 }
 
-/* One byte more. What is pending is the front of a character; the byte ends it, lengthens it, or makes
- * it invalid and stands for itself. */
+/* One byte more. What is pending is the front of a character; the byte ends it, lengthens it, or
+ * makes it invalid and stands for itself. */
 static bool push_byte(token_stream *stream, char byte, buffer *text)
 {
     for (;;) {

@@ -1,5 +1,5 @@
-/* Byte-level byte pair encoding, straight from a tokenizer.json of the `tokenizers` library, with the
- * same ids as that library (0.23) gives without adding special tokens. */
+/* Byte-level byte pair encoding, straight from a tokenizer.json of the `tokenizers` library, with
+ * the same ids as that library (0.23) gives without adding special tokens. */
 #ifndef TEXT_TOKENIZER_H
 #define TEXT_TOKENIZER_H
 
@@ -36,12 +36,12 @@ void tokenizer_close(tokenizer *tokenizer); /* NULL is allowed */
  * id left, VL2_ERROR_MEMORY; the tokenizer can only be closed then. */
 vl2_status tokenizer_add_special(tokenizer *tokenizer, const char *token, vl2_error *error);
 
-/* Appends the ids of a text. Added tokens written in the text are recognised; nothing is added. The library takes
- * Unicode strings only; bytes that are not valid UTF-8 count as U+FFFD here, one per maximal subpart.
- * VL2_ERROR_ARGUMENT (2 GiB or more), VL2_ERROR_MEMORY, VL2_ERROR_UNSUPPORTED (a regular expression
- * of the file gives up); `ids` has what it had before then. */
-vl2_status tokenizer_encode(const tokenizer *tokenizer, const char *text, size_t size,
-                            id_list *ids, vl2_error *error);
+/* Appends the ids of a text. Added tokens written in the text are recognised; nothing is added. The
+ * library takes Unicode strings only; bytes that are not valid UTF-8 count as U+FFFD here, one per
+ * maximal subpart. VL2_ERROR_ARGUMENT (2 GiB or more), VL2_ERROR_MEMORY, VL2_ERROR_UNSUPPORTED (a
+ * regular expression of the file gives up); `ids` has what it had before then. */
+vl2_status tokenizer_encode(const tokenizer *tokenizer, const char *text, size_t size, id_list *ids,
+                            vl2_error *error);
 
 /* The id of a token by its exact spelling in the file, or -1. */
 int32_t tokenizer_id(const tokenizer *tokenizer, const char *token);
@@ -49,8 +49,8 @@ int32_t tokenizer_id(const tokenizer *tokenizer, const char *token);
 size_t tokenizer_size(const tokenizer *tokenizer); /* highest id + 1 */
 bool tokenizer_is_special(const tokenizer *tokenizer, int32_t id);
 
-/* Appends the text of token ids; bytes that are not valid UTF-8 over the whole of it become U+FFFD, one
- * per maximal subpart. An id below tokenizer_size that no token has gives nothing.
+/* Appends the text of token ids; bytes that are not valid UTF-8 over the whole of it become U+FFFD,
+ * one per maximal subpart. An id below tokenizer_size that no token has gives nothing.
  * VL2_ERROR_ARGUMENT for other ids, VL2_ERROR_MEMORY. */
 vl2_status tokenizer_decode(const tokenizer *tokenizer, const int32_t *ids, size_t count,
                             bool skip_special, buffer *text, vl2_error *error);
@@ -65,8 +65,8 @@ typedef struct token_stream {
 
 void token_stream_init(token_stream *stream, const tokenizer *tokenizer, bool skip_special);
 
-/* Appends the characters that are whole now, perhaps none. An id that no token has gives nothing (a model
- * may have more rows than the tokenizer has ids). VL2_ERROR_MEMORY. */
+/* Appends the characters that are whole now, perhaps none. An id that no token has gives nothing (a
+ * model may have more rows than the tokenizer has ids). VL2_ERROR_MEMORY. */
 vl2_status token_stream_push(token_stream *stream, int32_t id, buffer *text, vl2_error *error);
 
 /* Appends U+FFFD if a character has begun and not ended; the stream can be used again. */

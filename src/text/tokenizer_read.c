@@ -37,14 +37,13 @@ static vl2_status read_vocab(tokenizer *tokenizer, json_fields *model)
     char where[512];
     snprintf(where, sizeof(where), "%s: model.vocab", tokenizer->name);
     json_t *object = (json_t *)(uintptr_t)vocab; /* jansson iterates over what is not const only */
-    for (void *at = json_object_iter(object); at != NULL;
-         at = json_object_iter_next(object, at)) {
+    for (void *at = json_object_iter(object); at != NULL; at = json_object_iter_next(object, at)) {
         const char *text = json_object_iter_key(at);
         const json_t *id = json_object_iter_value(at);
         size_t size = strlen(text);
-        vl2_status status = vocabulary_add(&tokenizer->vocabulary, text, size,
-                                           json_is_integer(id) ? json_integer_value(id) : -1,
-                                           where, model->error);
+        vl2_status status =
+            vocabulary_add(&tokenizer->vocabulary, text, size,
+                           json_is_integer(id) ? json_integer_value(id) : -1, where, model->error);
         if (status != VL2_OK) {
             return status;
         }
@@ -59,8 +58,8 @@ static vl2_status read_vocab(tokenizer *tokenizer, json_fields *model)
     return VL2_OK;
 }
 
-/* The ids of the 256 byte symbols. A byte that valid UTF-8 can have should have one; the library would
- * use an unk_token or a byte_fallback token otherwise, which are refused then. */
+/* The ids of the 256 byte symbols. A byte that valid UTF-8 can have should have one; the library
+ * would use an unk_token or a byte_fallback token otherwise, which are refused then. */
 static void find_bytes(tokenizer *tokenizer, json_fields *model)
 {
     const char *unknown = json_fields_text(model, "unk_token", NULL);
@@ -195,8 +194,8 @@ static vl2_status read_added_token(tokenizer *tokenizer, json_fields *fields)
     char where[512];
     snprintf(where, sizeof(where), "%s: %s", fields->file, fields->section);
     int32_t given;
-    vl2_status status = tokenizer_put_added(tokenizer, content, token, special, where, &given,
-                                            fields->error);
+    vl2_status status =
+        tokenizer_put_added(tokenizer, content, token, special, where, &given, fields->error);
     if (status == VL2_OK && given != id) {
         /* The library would warn and go on with `given`, which no checkpoint means. */
         char found[32], expected[96];
@@ -216,8 +215,8 @@ static vl2_status read_added(tokenizer *tokenizer, json_fields *root)
     for (size_t i = 0; i < json_array_size(list) && status == VL2_OK; i++) {
         char section[48];
         snprintf(section, sizeof(section), "added_tokens[%zu]", i);
-        json_fields fields = {tokenizer->name, section,         json_array_get(list, i),
-                              VL2_ERROR_MODEL, VL2_OK, root->error};
+        json_fields fields = {tokenizer->name, section, json_array_get(list, i),
+                              VL2_ERROR_MODEL, VL2_OK,  root->error};
         status = read_added_token(tokenizer, &fields);
     }
     return status == VL2_OK
@@ -273,8 +272,8 @@ static vl2_status read_root(tokenizer *tokenizer, const json_t *object, vl2_erro
     json_fields root = {tokenizer->name, "", object, VL2_ERROR_MODEL, VL2_OK, error};
     if (!json_is_object(object)) {
         char found[96];
-        return vl2_fail(error, VL2_ERROR_MODEL, "%s: found %s, expected an object",
-                        tokenizer->name, json_describe(object, found, sizeof(found)));
+        return vl2_fail(error, VL2_ERROR_MODEL, "%s: found %s, expected an object", tokenizer->name,
+                        json_describe(object, found, sizeof(found)));
     }
     check_root(&root);
     const json_t *steps = json_fields_object(&root, "pre_tokenizer");
@@ -319,8 +318,7 @@ vl2_status tokenizer_open(const char *path, tokenizer **opened, vl2_error *error
 {
     char *json;
     size_t size;
-    vl2_status status =
-        file_read(path, TOKENIZER_MAX_FILE, VL2_ERROR_MODEL, &json, &size, error);
+    vl2_status status = file_read(path, TOKENIZER_MAX_FILE, VL2_ERROR_MODEL, &json, &size, error);
     if (status == VL2_OK) {
         status = tokenizer_parse(json, size, path, opened, error);
         base_free(json);

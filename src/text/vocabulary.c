@@ -80,8 +80,8 @@ static bool grow_slots(vocabulary *vocabulary)
     for (size_t id = 0; id < vocabulary->size; id++) {
         const vocabulary_token *token = &vocabulary->tokens[id];
         if (token->present) {
-            size_t at = find_slot(vocabulary, vocabulary->text.data + token->text,
-                                  token->text_size);
+            size_t at =
+                find_slot(vocabulary, vocabulary->text.data + token->text, token->text_size);
             slots[at] = (int32_t)id;
         }
     }
@@ -106,8 +106,8 @@ static bool grow_tokens(vocabulary *vocabulary, size_t size)
     return true;
 }
 
-/* A spelling whose characters all belong to the byte-level alphabet stands for those bytes, any other
- * for itself (decoders/byte_level.rs of the `tokenizers` library). */
+/* A spelling whose characters all belong to the byte-level alphabet stands for those bytes, any
+ * other for itself (decoders/byte_level.rs of the `tokenizers` library). */
 static bool append_bytes(buffer *bytes, const char *text, size_t size)
 {
     size_t before = bytes->size;
@@ -165,8 +165,7 @@ vl2_status vocabulary_add(vocabulary *vocabulary, const char *text, size_t size,
 
 int32_t vocabulary_find(const vocabulary *vocabulary, const char *text, size_t size)
 {
-    return vocabulary->slot_count == 0 ? -1
-                                       : vocabulary->slots[find_slot(vocabulary, text, size)];
+    return vocabulary->slot_count == 0 ? -1 : vocabulary->slots[find_slot(vocabulary, text, size)];
 }
 
 const vocabulary_token *vocabulary_get(const vocabulary *vocabulary, int32_t id)

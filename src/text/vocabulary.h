@@ -31,8 +31,8 @@ typedef struct vocabulary {
 
 void vocabulary_free(vocabulary *vocabulary);
 
-/* Adds a token. VL2_ERROR_MODEL if the id or the spelling is taken or the id is out of range; `where`
- * ("FILE: FIELD") stands in the message. VL2_ERROR_MEMORY. */
+/* Adds a token. VL2_ERROR_MODEL if the id or the spelling is taken or the id is out of range;
+ * `where` ("FILE: FIELD") stands in the message. VL2_ERROR_MEMORY. */
 vl2_status vocabulary_add(vocabulary *vocabulary, const char *text, size_t size, int64_t id,
                           const char *where, vl2_error *error);
 

@@ -1,6 +1,6 @@
-/* Fuzzes the tokenizer: any file is read or refused with VL2_ERROR_MODEL, and any text survives being
- * encoded and decoded. The first byte says which: 0 is a tokenizer.json, anything else a text for the
- * tokenizer named by VL2_FUZZ_TOKENIZER. By hand:
+/* Fuzzes the tokenizer: any file is read or refused with VL2_ERROR_MODEL, and any text survives
+ * being encoded and decoded. The first byte says which: 0 is a tokenizer.json, anything else a text
+ * for the tokenizer named by VL2_FUZZ_TOKENIZER. By hand:
  *
  *     clang -g -O1 -fsanitize=fuzzer,address,undefined -D_GNU_SOURCE -Isrc -I. \
  *         tests/fuzz/fuzz_tokenizer.c src/text/[!g]*.c src/base/{alloc,buffer,error,file,json}.c \

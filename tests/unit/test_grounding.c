@@ -104,7 +104,8 @@ static void test_integer_digits(void **state)
     }
 }
 
-/* Where the reference returns None, what is readable comes all the same, with a sentence for the rest. */
+/* Where the reference returns None, what is readable comes all the same, with a sentence for the
+ * rest. */
 static void test_lenient(void **state)
 {
     (void)state;
@@ -112,7 +113,7 @@ static void test_lenient(void **state)
         const char *answer;
         size_t boxes;
         const char *labels[2];
-        double first[2]; /* normalized[0] of each box */
+        double first[2];     /* normalized[0] of each box */
         const char *problem; /* part of the first one; NULL: none */
     } cases[] = {
         {"nothing", 0, {0}, {0}, NULL},
@@ -123,10 +124,16 @@ static void test_lenient(void **state)
         {"<|ref|>a<|/ref|><|det|>[[1,2,3,4],[5,6,x,8]]<|/det|>", 1, {"a"}, {1}, "\"[5,6,x,8]\""},
         {"<|ref|>a<|/ref|><|det|>[[1,2,3]]<|/det|>", 0, {0}, {0}, "\"[1,2,3]\""},
         {"<|ref|>a<|/ref|><|det|>[[[1,2,3,4]]]<|/det|>", 1, {"a"}, {1}, NULL},
-        {"<|ref|>a<|/ref|><|ref|>b<|/ref|><|det|>[[1,2,3,4]]<|/det|>", 1, {"b"}, {1},
+        {"<|ref|>a<|/ref|><|ref|>b<|/ref|><|det|>[[1,2,3,4]]<|/det|>",
+         1,
+         {"b"},
+         {1},
          "the label \"a\" has no box"},
-        {"<|ref|>b<|/ref|><|det|>[[1,2,3,4]]<|/det|><|det|>[[5,6,7,8]]<|/det|>", 2, {"b", ""},
-         {1, 5}, "have no label"},
+        {"<|ref|>b<|/ref|><|det|>[[1,2,3,4]]<|/det|><|det|>[[5,6,7,8]]<|/det|>",
+         2,
+         {"b", ""},
+         {1, 5},
+         "have no label"},
         {"<|ref|>a<|/ref|><|det|>[[1, 2, 3, 4]]", 1, {"a"}, {1}, "have no end"},
         {"<|ref|>a<|/ref|><|det|>[[1, 2, 3, 4", 0, {0}, {0}, "have no end"},
         {"<|ref|>a<|det|>[[1,2,3,4]]<|/det|>", 1, {"a"}, {1}, "\"a\" has no end"},
@@ -196,8 +203,10 @@ static void test_invalid_bytes(void **state)
 static void test_long_answers(void **state)
 {
     (void)state;
-    static const char *const units[] = {"<|ref|>", "<|ref|>a<|/ref|><|det|>[[1,2,3,4]]<|/det|>",
-                                        "<|det|>[", "<|ref|>\n", "[", "<|/det|>", "<"};
+    static const char *const units[] = {"<|ref|>",  "<|ref|>a<|/ref|><|det|>[[1,2,3,4]]<|/det|>",
+                                        "<|det|>[", "<|ref|>\n",
+                                        "[",        "<|/det|>",
+                                        "<"};
     for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
         buffer answer = {0};
         while (answer.size < 1000000) {

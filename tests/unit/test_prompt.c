@@ -3,8 +3,12 @@
 
 #include "text/prompt.h"
 
-#define BOS "<\xEF\xBD\x9C" "begin\xE2\x96\x81of\xE2\x96\x81sentence\xEF\xBD\x9C>"
-#define EOS "<\xEF\xBD\x9C" "end\xE2\x96\x81of\xE2\x96\x81sentence\xEF\xBD\x9C>"
+#define BOS                                                                                        \
+    "<\xEF\xBD\x9C"                                                                                \
+    "begin\xE2\x96\x81of\xE2\x96\x81sentence\xEF\xBD\x9C>"
+#define EOS                                                                                        \
+    "<\xEF\xBD\x9C"                                                                                \
+    "end\xE2\x96\x81of\xE2\x96\x81sentence\xEF\xBD\x9C>"
 #define MOST 16 /* messages or pictures of a test conversation */
 
 typedef struct conversation {
@@ -19,9 +23,9 @@ static conversation read_conversation(const json_t *list)
     for (size_t i = 0; i < result.count; i++) {
         const json_t *message = json_array_get(list, i);
         const json_t *content = json_object_get(message, "content");
-        result.messages[i] = (prompt_message){json_string_value(json_object_get(message, "role")),
-                                              json_string_value(content),
-                                              json_string_length(content)};
+        result.messages[i] =
+            (prompt_message){json_string_value(json_object_get(message, "role")),
+                             json_string_value(content), json_string_length(content)};
     }
     return result;
 }
@@ -245,8 +249,8 @@ static void test_invalid_bytes(void **state)
         {{"user", "\xEF\xBF\xBD\xEF\xBF\xBD", 6}, {"assistant", "", 0}}};
     prompt built[2] = {{{0}, NULL, 0}, {{0}, NULL, 0}};
     for (int i = 0; i < 2; i++) {
-        assert_int_equal(
-            prompt_build(tokenizer, &tokens, messages[i], 2, NULL, 0, &built[i], NULL), VL2_OK);
+        assert_int_equal(prompt_build(tokenizer, &tokens, messages[i], 2, NULL, 0, &built[i], NULL),
+                         VL2_OK);
     }
     assert_int_equal(built[0].ids.count, built[1].ids.count);
     assert_memory_equal(built[0].ids.ids, built[1].ids.ids,

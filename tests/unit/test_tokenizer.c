@@ -30,7 +30,8 @@ static void assert_text_equal(const buffer *text, const char *expected, size_t s
     assert_true(size == 0 || memcmp(text->data, expected, size) == 0);
 }
 
-/* All ids pushed one by one give what decoding them at once gives, and no piece has half a character. */
+/* All ids pushed one by one give what decoding them at once gives, and no piece has half a
+ * character. */
 static void assert_stream_equal(const tokenizer *tokenizer, const id_list *ids, bool skip_special)
 {
     buffer whole = decode(tokenizer, ids, skip_special), pieces = {0};
@@ -167,7 +168,8 @@ static tokenizer *open_reduced(int which)
     return open_tokenizer(path);
 }
 
-/* ------------------------------------------------------------------------------------ properties */
+/* ------------------------------------------------------------------------------------ properties
+ * */
 
 static uint32_t next_random(uint64_t *state)
 {
@@ -241,17 +243,27 @@ static void test_random_ids(void **state)
     tokenizer_close(tokenizer);
 }
 
-/* Bytes that are not UTF-8 count as U+FFFD, one per maximal subpart (Unicode 16, table 3-8 and on). */
+/* Bytes that are not UTF-8 count as U+FFFD, one per maximal subpart (Unicode 16, table 3-8 and on).
+ * */
 static void test_invalid_utf8(void **state)
 {
     (void)state;
     static const struct {
         const char *bytes, *text;
     } cases[] = {
-        {"\xC0\xAF\xE0\x80\xBF\xF0\x81\x82" "A", "????????A"},
-        {"\xED\xA0\x80\xED\xBF\xBF\xED\xAF" "A", "????????A"},
-        {"\xF4\x91\x92\x93\xFF" "A\x80\xBF" "B", "?????A??B"},
-        {"\xE1\x80\xE2\xF0\x91\x92\xF1\xBF" "A", "????A"},
+        {"\xC0\xAF\xE0\x80\xBF\xF0\x81\x82"
+         "A",
+         "????????A"},
+        {"\xED\xA0\x80\xED\xBF\xBF\xED\xAF"
+         "A",
+         "????????A"},
+        {"\xF4\x91\x92\x93\xFF"
+         "A\x80\xBF"
+         "B",
+         "?????A??B"},
+        {"\xE1\x80\xE2\xF0\x91\x92\xF1\xBF"
+         "A",
+         "????A"},
         {"a\xF0\x9F\x98", "a?"},
         {"\xE4\xB8\xAD\xE4\xB8", "\xE4\xB8\xAD?"},
     };
@@ -274,8 +286,9 @@ static void test_invalid_utf8(void **state)
 static void test_long_texts(void **state)
 {
     (void)state;
-    static const char *const units[] = {"a", " ", "\n", "\xC2\xA0", "<", "<|", "1", "!",
-                                        "\xE4\xB8\xAD", "<|ref|>", " \n", "\x01", "the "};
+    static const char *const units[] = {"a",   " ",    "\n",  "\xC2\xA0",     "<",
+                                        "<|",  "1",    "!",   "\xE4\xB8\xAD", "<|ref|>",
+                                        " \n", "\x01", "the "};
     for (int which = 0; which < 2; which++) {
         tokenizer *tokenizer = open_reduced(which);
         for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
@@ -330,7 +343,8 @@ static void test_ids_and_special(void **state)
     tokenizer_close(tokenizer);
 }
 
-/* ------------------------------------------------------------------------------------ small files */
+/* ------------------------------------------------------------------------------------ small files
+ * */
 
 /* A tokenizer.json: the 256 byte symbols, then `vocab`; every part can be replaced. */
 typedef struct small_file {
@@ -410,8 +424,8 @@ static void test_merges(void **state)
     assert_tokens(&whole, "xyzx", "x/y/z/x");
 }
 
-/* The words are joined back by merges, so that the tokens show the pieces. The example is the one of the
- * library's documentation and tests. */
+/* The words are joined back by merges, so that the tokens show the pieces. The example is the one
+ * of the library's documentation and tests. */
 static void test_split_behaviors(void **state)
 {
     (void)state;
@@ -448,14 +462,16 @@ static void test_steps(void **state)
                                  "\"individual_digits\":%s},{\"type\":\"ByteLevel\","
                                  "\"add_prefix_space\":false,\"use_regex\":false}]}";
     char steps[400];
-    small_file file = {.steps = steps, .vocab = "\"12\":256,\"a1\":257,\"123\":258",
+    small_file file = {.steps = steps,
+                       .vocab = "\"12\":256,\"a1\":257,\"123\":258",
                        .merges = "[\"1 2\",\"a 1\",\"12 3\"]"};
     snprintf(steps, sizeof(steps), digits, "true");
     assert_tokens(&file, "a123", "a/1/2/3");
     snprintf(steps, sizeof(steps), digits, "false");
     assert_tokens(&file, "a123", "a/123");
     small_file prefix = {.steps = "{\"type\":\"ByteLevel\",\"add_prefix_space\":true}",
-                         .vocab = "\"\\u0120a\":256,\"'s\":257", .merges = "[\"\\u0120 a\",\"' s\"]"};
+                         .vocab = "\"\\u0120a\":256,\"'s\":257",
+                         .merges = "[\"\\u0120 a\",\"' s\"]"};
     assert_tokens(&prefix, "a's a", " a/'s/ a");
     assert_tokens(&prefix, " a", " a");
 }
@@ -518,7 +534,8 @@ static void test_damaged_files(void **state)
         {{.decoder = "null"}, "decoder: found"},
         {{.options = "\"type\":\"Unigram\""}, "model.type: found Unigram, expected BPE"},
         {{.options = "\"dropout\":0.1"}, "model.dropout: found 0.1"},
-        {{.options = "\"continuing_subword_prefix\":\"##\""}, "continuing_subword_prefix: found ##"},
+        {{.options = "\"continuing_subword_prefix\":\"##\""},
+         "continuing_subword_prefix: found ##"},
         {{.options = "\"end_of_word_suffix\":\"</w>\""}, "end_of_word_suffix"},
         {{.options = "\"ignore_merges\":2"}, "ignore_merges: found 2"},
         {{.vocab = "\"ab\":5"}, "found id 5, which is taken"},
@@ -567,13 +584,13 @@ static void test_not_a_tokenizer(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_full_tables),     cmocka_unit_test(test_full_decode_table),
-        cmocka_unit_test(test_reduced_tables),  cmocka_unit_test(test_round_trip),
-        cmocka_unit_test(test_random_ids),      cmocka_unit_test(test_invalid_utf8),
-        cmocka_unit_test(test_long_texts),      cmocka_unit_test(test_ids_and_special),
-        cmocka_unit_test(test_merges),          cmocka_unit_test(test_split_behaviors),
-        cmocka_unit_test(test_steps),           cmocka_unit_test(test_added_tokens),
-        cmocka_unit_test(test_damaged_files),   cmocka_unit_test(test_not_a_tokenizer),
+        cmocka_unit_test(test_full_tables),    cmocka_unit_test(test_full_decode_table),
+        cmocka_unit_test(test_reduced_tables), cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_random_ids),     cmocka_unit_test(test_invalid_utf8),
+        cmocka_unit_test(test_long_texts),     cmocka_unit_test(test_ids_and_special),
+        cmocka_unit_test(test_merges),         cmocka_unit_test(test_split_behaviors),
+        cmocka_unit_test(test_steps),          cmocka_unit_test(test_added_tokens),
+        cmocka_unit_test(test_damaged_files),  cmocka_unit_test(test_not_a_tokenizer),
     };
     return cmocka_run_group_tests_name("tokenizer", tests, NULL, NULL);
 }
