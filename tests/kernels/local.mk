@@ -21,3 +21,6 @@ tests_kernels_bench_kernels_SOURCES = \
 tests_kernels_bench_kernels_LDADD = $(simd_libs)
 
 dist_noinst_SCRIPTS += scripts/check-arm.sh
+
+dist_check_SCRIPTS += tests/kernels/check_baseline.sh
+TESTS += tests/kernels/check_baseline.sh
