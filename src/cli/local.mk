@@ -1,1 +1,23 @@
-# src/cli: see ARCHITECTURE in CONTRIBUTING.md
+# cli: the program. Sees vl2.h only.
+bin_PROGRAMS += vl2
+vl2_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CFLAGS)
+vl2_LDADD = libvl2.la $(JANSSON_LIBS)
+vl2_SOURCES = \
+	src/cli/main.c src/cli/command.h \
+	src/cli/ask.c src/cli/boxes.c src/cli/chat.c src/cli/ground.c src/cli/info.c \
+	src/cli/synth.c src/cli/tiles.c src/cli/tokenize.c src/cli/trace.c \
+	src/cli/arguments.c src/cli/arguments.h \
+	src/cli/detections.c src/cli/detections.h \
+	src/cli/failure.c src/cli/failure.h \
+	src/cli/format.c src/cli/format.h \
+	src/cli/help.c src/cli/help.h \
+	src/cli/interrupt.c src/cli/interrupt.h \
+	src/cli/lines.c src/cli/lines.h \
+	src/cli/options.c src/cli/options.h \
+	src/cli/progress.c src/cli/progress.h \
+	src/cli/request.c src/cli/request.h \
+	src/cli/streams.c src/cli/streams.h \
+	src/cli/turns.c src/cli/turns.h
+
+# Made by man/update-docs.sh. bash looks for a file named after the command.
+dist_bashcompletion_DATA += src/cli/vl2.bash

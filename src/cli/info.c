@@ -1,0 +1,165 @@
+/* vl2 info: what is this checkpoint? */
+#include "cli/command.h"
+#include "cli/failure.h"
+#include "cli/format.h"
+#include "cli/streams.h"
+#include "vl2.h"
+
+#include <stdio.h>
+
+static void print_parameters(const vl2_model_info *info)
+{
+    char all[FORMAT_SIZE], active[FORMAT_SIZE], language[FORMAT_SIZE], experts[FORMAT_SIZE],
+        vision[FORMAT_SIZE], projector[FORMAT_SIZE];
+    printf("parameters  %s, %s active per token\n", format_count(info->parameters, all),
+           format_count(info->parameters_active, active));
+    printf("            language %s (routed experts %s), vision %s, projector %s\n",
+           format_count(info->parameters_language, language),
+           format_count(info->parameters_experts, experts),
+           format_count(info->parameters_vision, vision),
+           format_count(info->parameters_projector, projector));
+}
+
+static void print_language(const vl2_model_info *info)
+{
+    char per_token[FORMAT_SIZE], full[FORMAT_SIZE];
+    printf("language    %d layers of width %d, %d heads, vocabulary %d\n", info->layers,
+           info->hidden, info->heads, info->vocabulary);
+    printf("            attention %s", info->attention);
+    if (info->latent > 0) {
+        printf(", latent %d", info->latent);
+    }
+    printf("; %d dense layer%s of width %d\n", info->dense_layers,
+           info->dense_layers == 1 ? "" : "s", info->dense_width);
+    printf("            %d experts of width %d, %d per token and %d shared; gate %s\n",
+           info->experts, info->expert_width, info->experts_per_token, info->shared_experts,
+           info->gate);
+    printf("context     %d tokens; KV cache %s per token, %s when full\n", info->context,
+           format_bytes(info->kv_bytes_per_token, per_token),
+           format_bytes(info->kv_bytes_per_token * (uint64_t)info->context, full));
+}
+
+static void print_info(const vl2_model *model, const vl2_model_info *info, bool verbose)
+{
+    char files[FORMAT_SIZE];
+    printf("model       %s\n", info->kind);
+    print_parameters(info);
+    print_language(info);
+    printf("vision      %d layers of width %d, %d heads, MLP %d\n", info->vision_layers,
+           info->vision_width, info->vision_heads, info->vision_mlp_width);
+    printf("pictures    tiles of %d x %d pixels, patches of %d, %d x %d tokens per tile,\n"
+           "            %d resolutions to choose from\n",
+           info->tile_side, info->tile_side, info->patch_side, info->tokens_per_tile_side,
+           info->tokens_per_tile_side, info->candidate_resolutions);
+    printf("files       %d weight file%s, %d tensors, %s, %s\n", info->shards,
+           info->shards == 1 ? "" : "s", info->tensors, info->data_type,
+           format_bytes(info->file_bytes, files));
+    printf("unused      %zu tensor%s that the model does not use%s\n", info->unexpected_count,
+           info->unexpected_count == 1 ? "" : "s",
+           verbose || info->unexpected_count == 0 ? "" : " (-v lists them)");
+    for (size_t i = 0; verbose && i < info->unexpected_count; i++) {
+        printf("            %s\n", vl2_model_unexpected(model, i));
+    }
+}
+
+static json_t *unexpected_json(const vl2_model *model, size_t count)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < count; i++) {
+        if (json_array_append_new(list, json_string(vl2_model_unexpected(model, i))) != 0) {
+            json_decref(list);
+            return NULL;
+        }
+    }
+    return list;
+}
+
+static json_t *info_json(const vl2_model *model, const vl2_model_info *info)
+{
+    json_t *object = json_pack("{s:s, s:s, s:s, s:s}", "kind", info->kind, "attention",
+                               info->attention, "gate", info->gate, "data_type", info->data_type);
+    const struct {
+        const char *name;
+        uint64_t value;
+    } numbers[] = {
+        {"vocabulary", (uint64_t)info->vocabulary},
+        {"hidden", (uint64_t)info->hidden},
+        {"layers", (uint64_t)info->layers},
+        {"heads", (uint64_t)info->heads},
+        {"experts", (uint64_t)info->experts},
+        {"experts_per_token", (uint64_t)info->experts_per_token},
+        {"shared_experts", (uint64_t)info->shared_experts},
+        {"dense_layers", (uint64_t)info->dense_layers},
+        {"expert_width", (uint64_t)info->expert_width},
+        {"dense_width", (uint64_t)info->dense_width},
+        {"latent", (uint64_t)info->latent},
+        {"context", (uint64_t)info->context},
+        {"vision_layers", (uint64_t)info->vision_layers},
+        {"vision_width", (uint64_t)info->vision_width},
+        {"vision_heads", (uint64_t)info->vision_heads},
+        {"vision_mlp_width", (uint64_t)info->vision_mlp_width},
+        {"tile_side", (uint64_t)info->tile_side},
+        {"patch_side", (uint64_t)info->patch_side},
+        {"tokens_per_tile_side", (uint64_t)info->tokens_per_tile_side},
+        {"candidate_resolutions", (uint64_t)info->candidate_resolutions},
+        {"shards", (uint64_t)info->shards},
+        {"tensors", (uint64_t)info->tensors},
+        {"parameters", info->parameters},
+        {"parameters_active", info->parameters_active},
+        {"parameters_vision", info->parameters_vision},
+        {"parameters_projector", info->parameters_projector},
+        {"parameters_language", info->parameters_language},
+        {"parameters_experts", info->parameters_experts},
+        {"file_bytes", info->file_bytes},
+        {"weight_bytes", info->weight_bytes},
+        {"kv_bytes_per_token", info->kv_bytes_per_token},
+    };
+    int failed = object == NULL;
+    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+        failed |= json_object_set_new(object, numbers[i].name,
+                                      json_integer((json_int_t)numbers[i].value));
+    }
+    failed |=
+        json_object_set_new(object, "unexpected", unexpected_json(model, info->unexpected_count));
+    if (failed) {
+        json_decref(object);
+        return NULL;
+    }
+    return object;
+}
+
+static int run_info(const arguments *arguments)
+{
+    const char *path = arguments->operand_count > 0 ? arguments->operands[0]
+                                                    : argument(arguments, OPTION_MODEL)->text;
+    vl2_model *model;
+    vl2_error error;
+    if (path == NULL) {
+        return fail_usage(arguments->command, "no model: name a checkpoint folder");
+    }
+    if (vl2_model_open(path, NULL, &model, &error) != VL2_OK) {
+        return fail_status(arguments->command, &error);
+    }
+    vl2_model_info info;
+    int code = EXIT_CODE_OK;
+    vl2_model_get_info(model, &info);
+    if (argument(arguments, OPTION_JSON)->on) {
+        code = print_json(arguments->command, info_json(model, &info));
+    } else {
+        print_info(model, &info, argument(arguments, OPTION_VERBOSE)->on);
+    }
+    vl2_model_close(model);
+    return finish_output(arguments->command, code);
+}
+
+const command command_info = {
+    "info",
+    COMMAND_INFO,
+    "DIR [--json] [-v]",
+    "Show the shapes and sizes of a checkpoint",
+    "Opens a checkpoint, checks every tensor against its configuration, and prints its shapes, "
+    "parameters and bytes. The weights themselves are not read.",
+    "  vl2 info deepseek-vl2-tiny\n",
+    1,
+    run_info,
+};

@@ -1,0 +1,224 @@
+#include "cli/options.h"
+
+#include <ctype.h>
+#include <string.h>
+
+#define ALL                                                                                        \
+    (COMMAND_TOP | COMMAND_ASK | COMMAND_CHAT | COMMAND_GROUND | COMMAND_INFO | COMMAND_TOKENIZE | \
+     COMMAND_TILES | COMMAND_BOXES | COMMAND_TRACE | COMMAND_SYNTH)
+#define ANSWERING (COMMAND_ASK | COMMAND_CHAT | COMMAND_GROUND)
+#define RUNNING   (ANSWERING | COMMAND_TRACE)
+#define WORKING   (RUNNING | COMMAND_SYNTH)
+
+#define TEXT(argument)          argument, OPTION_TEXT, 0, 0, NULL
+#define LIST(argument)          argument, OPTION_LIST, 0, 0, NULL
+#define CHOICE(argument)        argument, OPTION_CHOICE, 0, 0, NULL
+#define INTEGER(least, most)    "N", OPTION_INTEGER, least, most, NULL
+#define INTEGER_OR(least, most) "N", OPTION_INTEGER, least, most, "-1"
+#define NUMBER(least, most)     "NUMBER", OPTION_NUMBER, least, most, NULL
+#define SWITCH                  NULL, OPTION_SWITCH, 0, 0, NULL
+
+#define INPUT   OPTION_GROUP_INPUT
+#define ANSWER  OPTION_GROUP_ANSWER
+#define MACHINE OPTION_GROUP_MACHINE
+#define OUTPUT  OPTION_GROUP_OUTPUT
+
+/* Columns: id, group, name, letter, argument and kind, default, commands, help. */
+static const option table[] = {
+    {OPTION_MODEL, INPUT, "model", 'm', TEXT("DIR"), NULL, RUNNING | COMMAND_INFO | COMMAND_TILES,
+     "The checkpoint: a folder with config.json, tokenizer.json and *.safetensors, as published"},
+    {OPTION_MODEL, INPUT, "model", 'm', TEXT("DIR"), NULL, COMMAND_TOKENIZE,
+     "A folder with a tokenizer.json, or a tokenizer.json itself"},
+    {OPTION_IMAGE, INPUT, "image", 0, LIST("FILE"), NULL, COMMAND_ASK | COMMAND_CHAT,
+     "A picture, JPEG or PNG; give the option again for more. Each <image> in the prompt takes the "
+     "next picture; without any <image> they come first"},
+    {OPTION_IMAGE, INPUT, "image", 0, TEXT("FILE"), NULL, COMMAND_GROUND | COMMAND_TILES,
+     "The picture, JPEG or PNG"},
+    {OPTION_PROMPT, INPUT, "prompt", 'p', TEXT("TEXT"), NULL, COMMAND_ASK,
+     "The question; - reads it from standard input"},
+    {OPTION_FILE, INPUT, "file", 'f', TEXT("FILE"), NULL, COMMAND_ASK,
+     "Read the question from FILE; - is standard input"},
+    {OPTION_SYSTEM, INPUT, "system", 0, TEXT("TEXT"), NULL, COMMAND_ASK | COMMAND_CHAT,
+     "A system message before the conversation"},
+    {OPTION_CONVERSATION, INPUT, "conversation", 0, TEXT("FILE"), NULL, COMMAND_ASK | COMMAND_CHAT,
+     "Begin with the messages of a JSON file: a list of {\"role\", \"content\", \"images\"}"},
+    {OPTION_CONVERSATION, INPUT, "conversation", 0, TEXT("FILE"), NULL, COMMAND_TRACE,
+     "The conversation, a JSON list of {\"role\", \"content\", \"images\"}"},
+    {OPTION_TILE, INPUT, "tile", 0, INTEGER(0, 1e6), "0", COMMAND_TRACE,
+     "The tile, counted over all pictures from 0, whose vision_out and projector_out are written"},
+    {OPTION_MAX_PIXELS, INPUT, "max-pixels", 0, INTEGER(1, 1e12), "178956970",
+     RUNNING | COMMAND_TILES, "Refuse pictures of more pixels than this"},
+    {OPTION_NO_TILING, INPUT, "no-tiling", 0, SWITCH, NULL, COMMAND_TILES,
+     "Cut as in a conversation of more than two pictures: the global view and one local tile"},
+    {OPTION_SIZE, INPUT, "size", 0, TEXT("WxH"), NULL, COMMAND_BOXES,
+     "Width and height of the picture in pixels, such as 640x480"},
+    {OPTION_SIZE, INPUT, "size", 0, CHOICE("tiny|small|base"), NULL, COMMAND_SYNTH,
+     "Which published shape to write"},
+    {OPTION_SEED, INPUT, "seed", 's', INTEGER(0, 9007199254740992.0), "0", COMMAND_SYNTH,
+     "The start of the random numbers; equal seeds give equal files"},
+    {OPTION_DECODE, INPUT, "decode", 0, SWITCH, NULL, COMMAND_TOKENIZE,
+     "The other way: token ids on standard input, text on standard output"},
+    {OPTION_SKIP_SPECIAL, INPUT, "skip-special", 0, SWITCH, NULL, COMMAND_TOKENIZE,
+     "Leave special tokens out of the decoded text"},
+
+    {OPTION_PREDICT, ANSWER, "predict", 'n', INTEGER_OR(1, 1e6), "512", ANSWERING,
+     "Most tokens of the answer; -1: as many as fit into the context"},
+    {OPTION_PREDICT, ANSWER, "predict", 'n', INTEGER(1, 1e6), "24", COMMAND_TRACE,
+     "Greedy tokens to generate; the end token does not stop them"},
+    {OPTION_TEMP, ANSWER, "temp", 0, NUMBER(0, 100), "0", ANSWERING,
+     "Temperature of sampling; 0: always take the most likely token"},
+    {OPTION_TOP_K, ANSWER, "top-k", 0, INTEGER(0, 1e6), "50", ANSWERING,
+     "Sample among the N most likely tokens; 0: off"},
+    {OPTION_TOP_P, ANSWER, "top-p", 0, NUMBER(0, 1), "1", ANSWERING,
+     "Sample among the most likely tokens that together have this probability; 1: off"},
+    {OPTION_MIN_P, ANSWER, "min-p", 0, NUMBER(0, 1), "0", ANSWERING,
+     "Drop tokens less likely than this share of the most likely one; 0: off"},
+    {OPTION_REPEAT_PENALTY, ANSWER, "repeat-penalty", 0, NUMBER(0.01, 100), "1", ANSWERING,
+     "Make tokens that came before less likely; 1: off"},
+    {OPTION_PENALIZE_PROMPT, ANSWER, "penalize-prompt", 0, SWITCH, NULL, ANSWERING,
+     "The repeat penalty covers the prompt's tokens too"},
+    {OPTION_SEED, ANSWER, "seed", 's', INTEGER_OR(0, 9007199254740992.0), "-1", ANSWERING,
+     "Seed of sampling, equal seeds give equal answers; -1: another one each time"},
+    {OPTION_STOP, ANSWER, "stop", 0, LIST("TEXT"), NULL, COMMAND_ASK | COMMAND_CHAT,
+     "End the answer before this text; may be given several times"},
+    {OPTION_IGNORE_EOS, ANSWER, "ignore-eos", 0, SWITCH, NULL, COMMAND_ASK | COMMAND_CHAT,
+     "Go on when the model ends its answer"},
+
+    {OPTION_CONTEXT, MACHINE, "ctx-size", 'c', INTEGER(0, 16777216), "0", RUNNING,
+     "Most tokens of prompt and answer together; 0: what the model was made for"},
+    {OPTION_CHUNK, MACHINE, "chunk", 0, INTEGER(1, 65536), "512", RUNNING,
+     "Tokens of the prompt that are computed at once; less needs less memory"},
+    {OPTION_THREADS, MACHINE, "threads", 't', INTEGER(0, 1024), "0", RUNNING,
+     "Threads; 0: one for each processor that this process may use"},
+
+    {OPTION_OUTPUT, OUTPUT, "output", 'o', TEXT("DIR"), NULL, COMMAND_TILES,
+     "Write the tiles into this folder, as PNG files"},
+    {OPTION_OUTPUT, OUTPUT, "output", 'o', TEXT("DIR"), NULL, COMMAND_TRACE | COMMAND_SYNTH,
+     "The folder to write; it is made if it is missing"},
+    {OPTION_DRAW, OUTPUT, "draw", 0, TEXT("FILE"), NULL, COMMAND_GROUND,
+     "Write a copy of the picture with the boxes drawn on it, as PNG"},
+    {OPTION_JSON, OUTPUT, "json", 0, SWITCH, NULL, COMMAND_ASK | COMMAND_GROUND | COMMAND_INFO,
+     "Print one JSON object instead of text"},
+    {OPTION_JSON, OUTPUT, "json", 0, SWITCH, NULL, COMMAND_BOXES,
+     "Print what the reference extracts: a list of {\"label\", \"box_px\"}, or null"},
+    {OPTION_JSON, OUTPUT, "json", 0, SWITCH, NULL, COMMAND_TOP, "With --cpu: as one JSON object"},
+    {OPTION_JSON, OUTPUT, "json", 0, SWITCH, NULL, COMMAND_TOKENIZE,
+     "Read a JSON array and print one: strings to arrays of ids, or back with --decode"},
+    {OPTION_YES, OUTPUT, "yes", 'y', SWITCH, NULL, COMMAND_SYNTH,
+     "Overwrite a checkpoint that is already there"},
+    {OPTION_PROGRESS, OUTPUT, "progress", 0, SWITCH, NULL, WORKING,
+     "Show progress on standard error even where that is not a terminal"},
+    {OPTION_NO_PROGRESS, OUTPUT, "no-progress", 0, SWITCH, NULL, WORKING, "Show no progress"},
+    {OPTION_QUIET, OUTPUT, "quiet", 'q', SWITCH, NULL, WORKING,
+     "Only the result and errors: no progress, no summary"},
+    {OPTION_VERBOSE, OUTPUT, "verbose", 'v', SWITCH, NULL, WORKING,
+     "Print a summary of times and memory on standard error"},
+    {OPTION_VERBOSE, OUTPUT, "verbose", 'v', SWITCH, NULL, COMMAND_INFO,
+     "List the tensors that the model does not use"},
+    {OPTION_CPU, OUTPUT, "cpu", 0, SWITCH, NULL, COMMAND_TOP,
+     "Show this machine as vl2 sees it: instruction sets, caches, kernels"},
+    {OPTION_VERSION, OUTPUT, "version", 0, SWITCH, NULL, COMMAND_TOP, "Print the version"},
+    {OPTION_HELP, OUTPUT, "help", 'h', SWITCH, NULL, ALL, "Print this help"},
+};
+
+const option *options_all(size_t *count)
+{
+    *count = sizeof(table) / sizeof(table[0]);
+    return table;
+}
+
+const option *option_by_name(const command *command, const char *name, size_t length)
+{
+    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+        if ((table[i].commands & command->bit) && strlen(table[i].name) == length &&
+            memcmp(table[i].name, name, length) == 0) {
+            return &table[i];
+        }
+    }
+    return NULL;
+}
+
+const option *option_by_letter(const command *command, char letter)
+{
+    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+        if ((table[i].commands & command->bit) && letter != 0 && table[i].letter == letter) {
+            return &table[i];
+        }
+    }
+    return NULL;
+}
+
+const option *option_by_id(const command *command, option_id id)
+{
+    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+        if ((table[i].commands & command->bit) && table[i].id == id) {
+            return &table[i];
+        }
+    }
+    return NULL;
+}
+
+const char *option_environment(const option *option, char text[OPTION_ENVIRONMENT_SIZE])
+{
+    size_t used = 0;
+    bool asks =
+        option->id == OPTION_HELP || option->id == OPTION_VERSION || option->id == OPTION_CPU;
+    if (!asks) { /* VL2_CPU is the kernels' mask of instruction sets */
+        used = 4;
+        memcpy(text, "VL2_", used);
+    }
+    for (const char *from = option->name;
+         !asks && *from != '\0' && used < OPTION_ENVIRONMENT_SIZE - 1; from++) {
+        text[used++] = *from == '-' ? '_' : (char)toupper((unsigned char)*from);
+    }
+    text[used] = '\0';
+    return text;
+}
+
+const char *option_group_title(option_group group)
+{
+    static const char *const titles[OPTION_GROUP_COUNT] = {
+        [OPTION_GROUP_INPUT] = "Input",
+        [OPTION_GROUP_ANSWER] = "Answer",
+        [OPTION_GROUP_MACHINE] = "Memory and processors",
+        [OPTION_GROUP_OUTPUT] = "Output",
+    };
+    return titles[group];
+}
+
+/* Edit distance (Levenshtein) between two words of fewer than 32 letters. */
+static size_t word_distance(const char *a, const char *b)
+{
+    size_t row[32], length = strlen(b);
+    if (strlen(a) >= 32 || length >= 32) {
+        return 32;
+    }
+    for (size_t j = 0; j <= length; j++) {
+        row[j] = j;
+    }
+    for (size_t i = 0; a[i] != '\0'; i++) {
+        size_t diagonal = row[0];
+        row[0] = i + 1;
+        for (size_t j = 1; j <= length; j++) {
+            size_t changed = diagonal + (a[i] != b[j - 1]);
+            size_t shorter = (row[j] < row[j - 1] ? row[j] : row[j - 1]) + 1;
+            diagonal = row[j];
+            row[j] = changed < shorter ? changed : shorter;
+        }
+    }
+    return row[length];
+}
+
+const char *closest_word(const char *word, const char *const *words, size_t count)
+{
+    const char *best = NULL;
+    size_t best_distance = 1 + strlen(word) / 3 + 1;
+    for (size_t i = 0; i < count; i++) {
+        size_t distance = word_distance(word, words[i]);
+        if (distance < best_distance) {
+            best_distance = distance;
+            best = words[i];
+        }
+    }
+    return best;
+}

@@ -1,0 +1,49 @@
+# bash completion for vl2. Made by man/update-docs.sh from the program's option table.
+_vl2()
+{
+    local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} command=${COMP_WORDS[1]}
+    local words
+    COMPREPLY=()
+    if ((COMP_CWORD == 1)); then
+        words="ask chat ground info tokenize tiles boxes trace synth help --json --cpu --version --help -h"
+        mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")
+        return
+    fi
+    case $command:$before in
+    synth:--size)
+        mapfile -t COMPREPLY < <(compgen -W "tiny small base" -- "$word")
+        return
+        ;;
+    boxes:--size) return ;;
+    esac
+    case $before in
+    --model|-m|--output|-o|--image|--file|-f|--conversation|--draw)
+        compopt -o filenames
+        mapfile -t COMPREPLY < <(compgen -f -- "$word")
+        return
+        ;;
+    --prompt|-p|--system|--stop|--max-pixels|--predict|-n|--top-k|--seed|-s|--ctx-size|-c|--chunk|--threads|-t|--tile|--temp|--top-p|--min-p|--repeat-penalty)
+        return
+        ;;
+    esac
+    case $command in
+    help) words="ask chat ground info tokenize tiles boxes trace synth" ;;
+    ask) words="--model -m --image --prompt -p --file -f --system --conversation --max-pixels --predict -n --temp --top-k --top-p --min-p --repeat-penalty --penalize-prompt --seed -s --stop --ignore-eos --ctx-size -c --chunk --threads -t --json --progress --no-progress --quiet -q --verbose -v --help -h" ;;
+    chat) words="--model -m --image --system --conversation --max-pixels --predict -n --temp --top-k --top-p --min-p --repeat-penalty --penalize-prompt --seed -s --stop --ignore-eos --ctx-size -c --chunk --threads -t --progress --no-progress --quiet -q --verbose -v --help -h" ;;
+    ground) words="--model -m --image --max-pixels --predict -n --temp --top-k --top-p --min-p --repeat-penalty --penalize-prompt --seed -s --ctx-size -c --chunk --threads -t --draw --json --progress --no-progress --quiet -q --verbose -v --help -h" ;;
+    info) words="--model -m --json --verbose -v --help -h" ;;
+    tokenize) words="--model -m --decode --skip-special --json --help -h" ;;
+    tiles) words="--model -m --image --max-pixels --no-tiling --output -o --help -h" ;;
+    boxes) words="--size --json --help -h" ;;
+    trace) words="--model -m --conversation --tile --max-pixels --predict -n --ctx-size -c --chunk --threads -t --output -o --progress --no-progress --quiet -q --verbose -v --help -h" ;;
+    synth) words="--size --seed -s --output -o --yes -y --progress --no-progress --quiet -q --verbose -v --help -h" ;;
+    *) return ;;
+    esac
+    if [[ $word == -* || $command == help ]]; then
+        mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")
+    else
+        compopt -o filenames
+        mapfile -t COMPREPLY < <(compgen -f -- "$word")
+    fi
+}
+complete -F _vl2 vl2
