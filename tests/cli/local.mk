@@ -1,1 +1,20 @@
-# see tests/local.mk
+# The program as a person uses it. Scripts that need a checkpoint skip (77) where there is none.
+cli_tests = \
+	tests/cli/test_ask.sh tests/cli/test_boxes.sh tests/cli/test_chat.sh tests/cli/test_examples.sh \
+	tests/cli/test_ground.sh tests/cli/test_info.sh tests/cli/test_man.sh tests/cli/test_options.sh \
+	tests/cli/test_output.sh tests/cli/test_synth.sh tests/cli/test_tiles.sh \
+	tests/cli/test_tokenize.sh tests/cli/test_trace.sh tests/cli/test_usage.sh
+dist_check_SCRIPTS += $(cli_tests)
+TESTS += $(cli_tests)
+EXTRA_DIST += tests/cli/lib.sh
+
+check_PROGRAMS += tests/cli/json_field
+tests_cli_json_field_SOURCES = tests/cli/json_field.c
+tests_cli_json_field_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CFLAGS)
+tests_cli_json_field_LDADD = $(JANSSON_LIBS)
+
+check_PROGRAMS += tests/cli/test_tables
+TESTS += tests/cli/test_tables
+tests_cli_test_tables_SOURCES = tests/cli/test_tables.c tests/test.h
+tests_cli_test_tables_CPPFLAGS = $(test_cppflags)
+tests_cli_test_tables_LDADD = $(CMOCKA_LIBS) $(JANSSON_LIBS)
