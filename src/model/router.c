@@ -24,9 +24,9 @@ static void score(gate_scoring scoring, float *x, int count)
     }
 }
 
-/* The index of the largest value that is not taken yet; taken ones are NAN. Never fails: without any
- * number left (a broken model) it is the first. */
-static int take_best(float *values, int count)
+/* The index of the largest value that is not taken yet, and that value; taken ones are NAN. Never fails:
+ * without any number left (a broken model) it is the first. */
+static int take_best(float *values, int count, float *value)
 {
     int best = -1;
     for (int i = 0; i < count; i++) {
@@ -35,6 +35,7 @@ static int take_best(float *values, int count)
         }
     }
     best = best < 0 ? 0 : best;
+    *value = values[best];
     values[best] = NAN;
     return best;
 }
@@ -63,7 +64,8 @@ static void mask_groups(const gate_config *gate, float *choice, float *group_sco
         group_scores[i] = group_score(gate, choice, i);
     }
     for (int i = 0; i < gate->groups_per_token; i++) {
-        take_best(group_scores, gate->groups);
+        float best;
+        take_best(group_scores, gate->groups, &best);
     }
     for (int i = 0; i < gate->groups; i++) {
         if (!isnan(group_scores[i])) {
@@ -86,16 +88,20 @@ void router_choose(const gate_config *gate, float *logits, const float *bias, fl
     }
     float sum = 0;
     for (int i = 0; i < gate->experts_per_token; i++) {
-        int32_t id = take_best(choice, experts);
-        sum += logits[id];
+        float weight;
+        int32_t id = take_best(choice, experts, &weight);
+        if (gate->method == GATE_NOAUX_TC) {
+            weight = logits[id]; /* without the bias, and also where the group is masked */
+        }
+        sum += weight;
         /* With a bias the order of choice is not that of the weights. */
         int at = i;
-        for (; at > 0 && weights[at - 1] < logits[id]; at--) {
+        for (; at > 0 && weights[at - 1] < weight; at--) {
             ids[at] = ids[at - 1];
             weights[at] = weights[at - 1];
         }
         ids[at] = id;
-        weights[at] = logits[id];
+        weights[at] = weight;
     }
     for (int i = 0; i < gate->experts_per_token; i++) {
         if (gate->experts_per_token > 1 && gate->normalize) {
