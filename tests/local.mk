@@ -16,6 +16,7 @@ include tests/unit/weights.mk
 include tests/unit/model.mk
 include tests/kernels/local.mk
 include tests/golden/local.mk
+include tests/source/local.mk
 include tests/cli/local.mk
 include tests/fuzz/local.mk
 include tests/fault/local.mk

@@ -1,1 +1,22 @@
-# see tests/local.mk
+# Fuzz targets. make check replays their corpora (replay.c); a fuzzer is linked by hand, see each file.
+fuzz_targets = \
+	tests/fuzz/fuzz_config \
+	tests/fuzz/fuzz_grounding \
+	tests/fuzz/fuzz_image \
+	tests/fuzz/fuzz_safetensors \
+	tests/fuzz/fuzz_tokenizer
+check_PROGRAMS += $(fuzz_targets)
+tests_fuzz_fuzz_config_SOURCES = tests/fuzz/fuzz_config.c tests/fuzz/replay.c
+tests_fuzz_fuzz_config_LDADD = $(test_ldadd)
+tests_fuzz_fuzz_grounding_SOURCES = tests/fuzz/fuzz_grounding.c tests/fuzz/replay.c
+tests_fuzz_fuzz_grounding_LDADD = $(test_ldadd)
+tests_fuzz_fuzz_image_SOURCES = tests/fuzz/fuzz_image.c tests/fuzz/replay.c
+tests_fuzz_fuzz_image_LDADD = $(test_ldadd)
+tests_fuzz_fuzz_safetensors_SOURCES = tests/fuzz/fuzz_safetensors.c tests/fuzz/replay.c
+tests_fuzz_fuzz_safetensors_LDADD = $(test_ldadd)
+tests_fuzz_fuzz_tokenizer_SOURCES = tests/fuzz/fuzz_tokenizer.c tests/fuzz/replay.c
+tests_fuzz_fuzz_tokenizer_LDADD = $(test_ldadd)
+
+dist_check_SCRIPTS += tests/fuzz/test_replay.sh
+TESTS += tests/fuzz/test_replay.sh
+EXTRA_DIST += tests/data/config

@@ -11,4 +11,4 @@ tests_unit_test_image_draw_SOURCES = tests/unit/test_image_draw.c tests/unit/tes
 	tests/test.h
 tests_unit_test_image_draw_CPPFLAGS = $(test_cppflags)
 tests_unit_test_image_draw_LDADD = $(test_ldadd)
-EXTRA_DIST += tests/data/image tests/fuzz/fuzz_image.c
+EXTRA_DIST += tests/data/image

@@ -3,7 +3,6 @@ text_tests = tests/unit/test_tokenizer tests/unit/test_tokenizer_pattern tests/u
 	tests/unit/test_grounding
 check_PROGRAMS += $(text_tests)
 TESTS += $(text_tests)
-EXTRA_DIST += tests/fuzz/fuzz_tokenizer.c tests/fuzz/fuzz_grounding.c
 EXTRA_DIST += tests/data/text/parse_ref_bbox.json tests/data/text/parse_ref_bbox_edge.json \
 	tests/data/text/prompts.json tests/data/text/reduced-128k.json \
 	tests/data/text/reduced-100k.json tests/data/text/strings.jsonl
