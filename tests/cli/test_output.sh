@@ -43,7 +43,7 @@ to_closed "$vl2" ask -m "$model" -p x -n 3
 # A reader that goes away.
 {
     code=0
-    "$vl2" ask -m "$model" -p x -n 200 --ignore-eos 2> "$work/err" || code=$?
+    "$vl2" ask -m "$model" -p x -n -1 --ignore-eos 2> "$work/err" || code=$?
     echo "$code" > "$work/code"
 } | head -c 1 > /dev/null
 same "exit code with a closed pipe" "$(cat "$work/code")" 1
