@@ -128,8 +128,10 @@ static void read_attention(json_fields *fields, language_config *language)
     language->attention_bias = json_fields_boolean(fields, "attention_bias", false);
     read_rope(fields, language);
     if (!language->latent_attention) {
+        /* null means as many as heads, absent means the default of the reference's class. */
+        bool absent = json_object_get(fields->object, "num_key_value_heads") == NULL;
         language->kv_heads = (int)json_fields_integer(fields, "num_key_value_heads", 1, MAX_HEADS,
-                                                      language->heads);
+                                                      absent ? 32 : language->heads);
         language->head_width = language->hidden / language->heads;
         language->score_scale = 1.0f / sqrtf((float)language->head_width);
         if (language->hidden % language->heads != 0 || language->head_width % 2 != 0) {
