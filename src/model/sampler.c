@@ -191,21 +191,18 @@ static size_t keep_top_p(const sampler *sampler, size_t count)
 size_t sampler_filter(sampler *sampler, const float *logits)
 {
     penalize(sampler, logits);
-    if (sampler->options.temperature <= 0) {
-        sampler->order[0] = (int32_t)best_token(sampler->logits, sampler->vocabulary);
+    float temperature = (float)sampler->options.temperature;
+    size_t best = best_token(sampler->logits, sampler->vocabulary);
+    /* Too cold for float32, or without any finite logit: nothing but the best can be told apart. */
+    if (!(temperature > 0) || !isfinite(sampler->logits[best] / temperature)) {
+        sampler->order[0] = (int32_t)best;
         sampler->probabilities[0] = 1;
         return 1;
     }
-    float temperature = (float)sampler->options.temperature;
     for (size_t i = 0; i < sampler->vocabulary; i++) {
         sampler->logits[i] /= temperature;
     }
     size_t count = keep_top_k(sampler);
-    if (count == 0) {
-        sampler->order[0] = 0; /* every logit was NaN or -infinity */
-        sampler->probabilities[0] = 1;
-        return 1;
-    }
     softmax_candidates(sampler, count);
     if (sampler->options.top_p < 1) {
         count = keep_top_p(sampler, count);
