@@ -1,8 +1,24 @@
-model_tests = tests/unit/test_model
+model_tests = tests/unit/test_config tests/unit/test_joining tests/unit/test_model \
+	tests/unit/test_rope tests/unit/test_router tests/unit/test_sampler
 check_PROGRAMS += $(model_tests)
 TESTS += $(model_tests)
 model_data = tests/unit/test_model_data.c tests/unit/test_model_data.h tests/test.h
 model_oracle = tests/unit/oracle.c tests/unit/oracle.h tests/unit/oracle_decoder.c
+tests_unit_test_config_SOURCES = tests/unit/test_config.c $(model_data)
+tests_unit_test_config_CPPFLAGS = $(test_cppflags)
+tests_unit_test_config_LDADD = $(test_ldadd)
+tests_unit_test_joining_SOURCES = tests/unit/test_joining.c tests/test.h
+tests_unit_test_joining_CPPFLAGS = $(test_cppflags)
+tests_unit_test_joining_LDADD = $(test_ldadd)
 tests_unit_test_model_SOURCES = tests/unit/test_model.c $(model_data) $(model_oracle)
 tests_unit_test_model_CPPFLAGS = $(test_cppflags)
 tests_unit_test_model_LDADD = $(test_ldadd)
+tests_unit_test_rope_SOURCES = tests/unit/test_rope.c tests/test.h
+tests_unit_test_rope_CPPFLAGS = $(test_cppflags)
+tests_unit_test_rope_LDADD = $(test_ldadd)
+tests_unit_test_router_SOURCES = tests/unit/test_router.c $(model_oracle) tests/test.h
+tests_unit_test_router_CPPFLAGS = $(test_cppflags)
+tests_unit_test_router_LDADD = $(test_ldadd)
+tests_unit_test_sampler_SOURCES = tests/unit/test_sampler.c tests/test.h
+tests_unit_test_sampler_CPPFLAGS = $(test_cppflags)
+tests_unit_test_sampler_LDADD = $(test_ldadd)
