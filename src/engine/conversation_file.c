@@ -152,6 +152,43 @@ vl2_status vl2_conversation_load(const char *path, uint64_t max_pixels,
     return VL2_OK;
 }
 
+/* JSON has no text but UTF-8, and its readers stop at NUL. Takes over `value`. */
+static vl2_status put_text(json_t *object, const char *key, json_t *value, size_t message,
+                           vl2_error *error)
+{
+    if (value == NULL || strlen(json_string_value(value)) != json_string_length(value)) {
+        json_decref(value);
+        return vl2_fail(error, VL2_ERROR_ARGUMENT,
+                        "message %zu: %s: found bytes that JSON cannot have, expected UTF-8 "
+                        "without NUL", message, key);
+    }
+    int failed = json_is_array(object) ? json_array_append_new(object, value)
+                                       : json_object_set_new(object, key, value);
+    return failed == 0 ? VL2_OK : vl2_fail_memory(error, "a conversation", 0);
+}
+
+static vl2_status write_pictures(const vl2_conversation *conversation, size_t index,
+                                 size_t first_image, json_t *object, vl2_error *error)
+{
+    json_t *paths = json_array();
+    json_object_set_new(object, "images", paths);
+    for (size_t i = 0; i < conversation->messages[index].image_count; i++) {
+        const char *path = conversation->images[first_image + i]->path;
+        if (path == NULL) {
+            return vl2_fail(error, VL2_ERROR_ARGUMENT,
+                            "message %zu: picture %zu did not come from a file", index, i);
+        }
+        char *whole = realpath(path, NULL);
+        vl2_status status =
+            put_text(paths, "images", json_string(whole != NULL ? whole : path), index, error);
+        free(whole);
+        if (status != VL2_OK) {
+            return status;
+        }
+    }
+    return VL2_OK;
+}
+
 static vl2_status write_message(const vl2_conversation *conversation, size_t index,
                                 size_t first_image, json_t *list, vl2_error *error)
 {
@@ -159,24 +196,13 @@ static vl2_status write_message(const vl2_conversation *conversation, size_t ind
     json_t *object = json_object();
     json_array_append_new(list, object);
     json_object_set_new(object, "role", json_string(message->role));
-    json_object_set_new(object, "content",
-                        json_stringn(message->content, message->content_size));
-    if (message->image_count == 0) {
-        return VL2_OK;
+    vl2_status status = put_text(object, "content",
+                                 json_stringn(message->content, message->content_size), index,
+                                 error);
+    if (status == VL2_OK && message->image_count > 0) {
+        status = write_pictures(conversation, index, first_image, object, error);
     }
-    json_t *paths = json_array();
-    json_object_set_new(object, "images", paths);
-    for (size_t i = 0; i < message->image_count; i++) {
-        const char *path = conversation->images[first_image + i]->path;
-        if (path == NULL) {
-            return vl2_fail(error, VL2_ERROR_ARGUMENT,
-                            "message %zu: picture %zu did not come from a file", index, i);
-        }
-        char *whole = realpath(path, NULL);
-        json_array_append_new(paths, json_string(whole != NULL ? whole : path));
-        free(whole);
-    }
-    return VL2_OK;
+    return status;
 }
 
 vl2_status vl2_conversation_save(const vl2_conversation *conversation, const char *path,
