@@ -66,6 +66,9 @@ static vl2_status cut(const vl2_model *model, vl2_image *image, bool tiling, pic
     uint8_t all[SHA256_SIZE];
     sha256(made->digests, count * sizeof(*made->digests), all);
     memcpy(&made->key, all, sizeof(made->key));
+    /* Equal tiles in another arrangement are another picture. */
+    made->key ^= ((uint64_t)made->set.columns << 32 | (uint64_t)made->set.rows) *
+                 0x9e3779b97f4a7c15u;
     made->layout = (joining_layout){(size_t)model->config.projector.grid,
                                     (size_t)made->set.columns, (size_t)made->set.rows,
                                     model->config.global_view_first};
