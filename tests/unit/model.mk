@@ -22,3 +22,13 @@ tests_unit_test_router_LDADD = $(test_ldadd)
 tests_unit_test_sampler_SOURCES = tests/unit/test_sampler.c tests/test.h
 tests_unit_test_sampler_CPPFLAGS = $(test_cppflags)
 tests_unit_test_sampler_LDADD = $(test_ldadd)
+
+engine_tests = tests/unit/test_engine tests/unit/test_engine_files
+check_PROGRAMS += $(engine_tests)
+TESTS += $(engine_tests)
+tests_unit_test_engine_SOURCES = tests/unit/test_engine.c $(model_data)
+tests_unit_test_engine_CPPFLAGS = $(test_cppflags)
+tests_unit_test_engine_LDADD = $(test_ldadd)
+tests_unit_test_engine_files_SOURCES = tests/unit/test_engine_files.c $(model_data)
+tests_unit_test_engine_files_CPPFLAGS = $(test_cppflags)
+tests_unit_test_engine_files_LDADD = $(test_ldadd)
