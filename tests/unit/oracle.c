@@ -45,7 +45,7 @@ double oracle_number(const json_t *object, const char *key, double fallback)
     return json_is_number(value) ? json_number_value(value) : fallback;
 }
 
-/* ------------------------------------------------------------------------------------ tensors */
+/* ---------------------------------------------------------------------------- tensors */
 
 /* IEEE half precision, by its definition. */
 static double half_value(uint16_t bits)
@@ -135,7 +135,7 @@ double *oracle_linear(const oracle *o, const double *x, size_t count, size_t inp
     return y;
 }
 
-/* ------------------------------------------------------------------------------------ vision */
+/* ---------------------------------------------------------------------------- vision */
 
 /* nn.LayerNorm with eps 1e-6. */
 static double *layer_norm(const oracle *o, const double *x, size_t count, size_t width,
@@ -296,7 +296,7 @@ double *oracle_vision(const oracle *o, const uint8_t *pixels)
     return features;
 }
 
-/* ------------------------------------------------------------------------------------ projector */
+/* ---------------------------------------------------------------------------- projector */
 
 double *oracle_project(const oracle *o, const double *features, size_t *cells)
 {
@@ -334,7 +334,7 @@ double *oracle_project(const oracle *o, const double *features, size_t *cells)
     return x;
 }
 
-/* ------------------------------------------------------------------------------------ joining */
+/* ---------------------------------------------------------------------------- joining */
 
 static void append(double *rows, size_t *count, const double *row, size_t hidden)
 {

@@ -39,7 +39,7 @@ static double *rms_norm(const oracle *o, const double *x, size_t count, size_t w
     return y;
 }
 
-/* ------------------------------------------------------------------------------------ rope */
+/* ---------------------------------------------------------------------------- rope */
 
 static double yarn_get_mscale(double scale, double mscale)
 {
@@ -55,8 +55,10 @@ static double correction_dim(double rotations, double dim, double base, double p
 static float ramp_at(size_t i, double dim, double base, const json_t *scaling)
 {
     double positions = oracle_number(scaling, "original_max_position_embeddings", 4096);
-    double low = floor(correction_dim(oracle_number(scaling, "beta_fast", 32), dim, base, positions));
-    double high = ceil(correction_dim(oracle_number(scaling, "beta_slow", 1), dim, base, positions));
+    double fast = oracle_number(scaling, "beta_fast", 32);
+    double slow = oracle_number(scaling, "beta_slow", 1);
+    double low = floor(correction_dim(fast, dim, base, positions));
+    double high = ceil(correction_dim(slow, dim, base, positions));
     low = fmax(low, 0);
     high = fmin(high, dim - 1);
     if (low == high) {
@@ -142,7 +144,7 @@ static void rope_free(rope *r)
     free(r->sines);
 }
 
-/* ------------------------------------------------------------------------------------ attention */
+/* ---------------------------------------------------------------------------- attention */
 
 /* One head, causal: q [count, depth] at stride q_stride, and so on; out [value] at out_stride. */
 typedef struct head {
@@ -244,8 +246,8 @@ static double latent_scale(const oracle *o, double depth)
     return scale;
 }
 
-/* Splits kv_a_proj_with_mqa's output into the normalized latent [count, rank], which is returned, and the
- * rotated shared key [count, turned]. */
+/* Splits kv_a_proj_with_mqa's output into the normalized latent [count, rank], which is
+ * returned, and the rotated shared key [count, turned]. */
 static double *latents(const oracle *o, const double *x, size_t count, size_t hidden, int layer,
                        size_t turned, const rope *r, double *shared)
 {
@@ -313,10 +315,11 @@ static double *multi_latent(const oracle *o, const double *x, size_t count, size
     return y;
 }
 
-/* ------------------------------------------------------------------------------------ gate */
+/* ---------------------------------------------------------------------------- gate */
 
-/* torch.topk: the k largest, a tie to the lower index. Returns how far the first one that was left
- * out is below the last one taken; infinity if both are the 0 of a mask, whose choice has no effect. */
+/* torch.topk: the k largest, a tie to the lower index. Returns how far the first one that was
+ * left out is below the last one taken; infinity if both are the 0 of a mask, whose choice has
+ * no effect. */
 static double top_k(const double *values, int count, int k, int *best)
 {
     bool *taken = calloc((size_t)count, sizeof(bool));
@@ -409,7 +412,7 @@ double oracle_route(const oracle_gate *gate, const double *logits, const double 
     return gap;
 }
 
-/* ------------------------------------------------------------------------------------ feed-forward */
+/* ---------------------------------------------------------------------------- feed-forward */
 
 /* DeepseekV2MLP: down(silu(gate(x)) * up(x)). */
 static double *gated(const oracle *o, const double *x, size_t count, size_t hidden,
@@ -512,7 +515,7 @@ static double *feed_forward(const oracle *o, const double *x, size_t hidden, int
     return y;
 }
 
-/* ------------------------------------------------------------------------------------ all */
+/* ---------------------------------------------------------------------------- all */
 
 static double *decoder_layer(const oracle *o, const double *in, int layer, oracle_sequence *s)
 {

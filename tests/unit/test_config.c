@@ -197,8 +197,8 @@ static void test_other_values(void **state)
 static void test_not_an_object(void **state)
 {
     (void)state;
-    static const char *const texts[] = {"", "[]", "3", "null", "{\"a\": ", "{\"model_type\": 1e999}",
-                                        "\xff\xfe", "{} {}"};
+    static const char *const texts[] = {
+        "", "[]", "3", "null", "{\"a\": ", "{\"model_type\": 1e999}", "\xff\xfe", "{} {}"};
     char path[128];
     snprintf(path, sizeof(path), "%s/bad.json", folder);
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
@@ -283,7 +283,8 @@ static void test_derived(void **state)
     assert_true(fabs((double)config.language.score_scale - 1 / sqrt(12.0)) < 1e-7);
 }
 
-/* Which layers have experts: from first_k_dense_replace on, every moe_layer_freq-th by absolute index. */
+/* Which layers have experts: from first_k_dense_replace on, every moe_layer_freq-th by absolute
+ * index. */
 static void test_expert_layers(void **state)
 {
     (void)state;

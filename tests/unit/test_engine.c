@@ -1,5 +1,6 @@
-/* vl2.h as a program sees it: streaming, stop strings and limits on the project's own checkpoint with a
- * real vocabulary; cancelling, turns, pictures and threads on a miniature, whose tiles are small. */
+/* vl2.h as a program sees it: streaming, stop strings and limits on the project's own checkpoint
+ * with a real vocabulary; cancelling, turns, pictures and threads on a miniature, whose tiles
+ * are small. */
 #include "test_model_data.h"
 
 #include "engine/session.h"
@@ -43,7 +44,7 @@ static vl2_session *open_session(vl2_model *of)
     return session_open_or_fail(of, 1000, 512, 1);
 }
 
-/* ------------------------------------------------------------------------------------ listening */
+/* ---------------------------------------------------------------------------- listening */
 
 /* What the callback heard. */
 typedef struct listener {
@@ -143,7 +144,7 @@ static void expect_as_fresh(vl2_session *session, const vl2_conversation *conver
     vl2_session_close(fresh);
 }
 
-/* ------------------------------------------------------------------------------------ streaming */
+/* ---------------------------------------------------------------------------- streaming */
 
 static void test_streaming(void **state)
 {
@@ -209,7 +210,7 @@ static void test_end(void **state)
     vl2_session_close(session);
 }
 
-/* ------------------------------------------------------------------------------------ stop strings */
+/* ---------------------------------------------------------------------------- stop strings */
 
 /* Where the text ends by the plain rule: after each token, the first place of any stop string. */
 static size_t expected_cut(const listener *whole, const char *const *stop, size_t count)
@@ -272,7 +273,8 @@ static void test_stop(void **state)
             }
             char one[32], two[32], never[40];
             snprintf(one, sizeof(one), "%.*s", (int)lengths[i], whole.text + from);
-            /* One that ends within the first, and one that begins like the text and goes on otherwise. */
+            /* One that ends within the first, and one that begins like the text and goes on
+             * otherwise. */
             snprintf(two, sizeof(two), "%.*s", 4, whole.text + from + 2);
             snprintf(never, sizeof(never), "%s\x01", one);
             expect_stop(session, conversation, &whole, (const char *const[]){one}, 1);
@@ -285,7 +287,7 @@ static void test_stop(void **state)
     vl2_session_close(session);
 }
 
-/* ------------------------------------------------------------------------------------ limits */
+/* ---------------------------------------------------------------------------- limits */
 
 static void test_max_tokens(void **state)
 {
@@ -394,7 +396,7 @@ static void test_options(void **state)
     vl2_session_close(session);
 }
 
-/* ------------------------------------------------------------------------------------ cancelling */
+/* ---------------------------------------------------------------------------- cancelling */
 
 typedef struct canceller {
     vl2_session *session;
@@ -491,7 +493,7 @@ static void test_declined(void **state)
     vl2_session_close(session);
 }
 
-/* ------------------------------------------------------------------------------------ turns and pictures */
+/* ------------------------------------------------------------------------ turns and pictures */
 
 static void test_turns(void **state)
 {
@@ -514,7 +516,8 @@ static void test_turns(void **state)
         conversation_add(conversation, "user", turn == 0 ? "And why?" : "And where?", NULL, 0);
         vl2_answer_clear(&answer);
     }
-    /* Back to the first question: its prefix is still there, and nothing of the later turns counts. */
+    /* Back to the first question: its prefix is still there, and nothing of the later turns
+     * counts. */
     while (vl2_conversation_count(conversation) > 1) {
         vl2_conversation_remove_last(conversation);
     }
@@ -573,8 +576,8 @@ static void test_pictures(void **state)
     vl2_session_close(session);
 }
 
-/* Two pictures of the padding's grey, wide and tall: the same tiles in another arrangement. What is in
- * the cache of the one must not serve the other. */
+/* Two pictures of the padding's grey, wide and tall: the same tiles in another arrangement. What
+ * is in the cache of the one must not serve the other. */
 static void test_equal_tiles(void **state)
 {
     (void)state;
@@ -651,7 +654,7 @@ static void test_prefix(void **state)
     vl2_session_close(session);
 }
 
-/* ------------------------------------------------------------------------------------ threads */
+/* ---------------------------------------------------------------------------- threads */
 
 typedef struct worker {
     int number;

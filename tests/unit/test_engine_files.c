@@ -1,4 +1,5 @@
-/* What vl2.h reads and writes: model folders with every kind of defect, conversation files, traces. */
+/* What vl2.h reads and writes: model folders with every kind of defect, conversation files,
+ * traces. */
 #include "test_model_data.h"
 
 #include <jansson.h>
@@ -24,7 +25,7 @@ static int tear_down(void **state)
     return 0;
 }
 
-/* ------------------------------------------------------------------------------------ models */
+/* ---------------------------------------------------------------------------- models */
 
 static void expect_model_error(const char *path, vl2_status status, const char *const *words)
 {
@@ -58,7 +59,8 @@ static void test_missing_files(void **state)
         snprintf(aside, sizeof(aside), "%s/aside", folder);
         expect_model_error(path, VL2_ERROR_MODEL, WORDS(path)); /* a file is not a folder */
         assert_int_equal(rename(path, aside), 0);
-        expect_model_error(folder, VL2_ERROR_MODEL, WORDS(folder, i < 3 ? files[i] : "safetensors"));
+        expect_model_error(folder, VL2_ERROR_MODEL,
+                           WORDS(folder, i < 3 ? files[i] : "safetensors"));
         if (i < 3) {
             assert_int_equal(symlink("/dev/null", path), 0); /* an empty one */
             expect_model_error(folder, VL2_ERROR_MODEL, WORDS(files[i]));
@@ -177,8 +179,8 @@ static void test_missing_shard(void **state)
     expect_model_error(folder, VL2_ERROR_MODEL, WORDS("model-00002-of"));
 }
 
-/* Tensors that nothing uses are listed, and do no harm; the pooling head that all published files carry is
- * expected. */
+/* Tensors that nothing uses are listed, and do no harm; the pooling head that all published
+ * files carry is expected. */
 static void test_unexpected(void **state)
 {
     (void)state;
@@ -268,7 +270,7 @@ static void test_unknown_cpu(void **state)
     free(kept);
 }
 
-/* ------------------------------------------------------------------------------------ conversations */
+/* ---------------------------------------------------------------------------- conversations */
 
 static void write_text(const char *name, const char *text)
 {
@@ -283,7 +285,8 @@ static void write_text(const char *name, const char *text)
 static void test_round_trip(void **state)
 {
     (void)state;
-    static const char odd[] = "\"quotes\" \\ / \n\t \x01 \xc3\xa9 \xe2\x82\xac \xf0\x9f\xa6\x92 <image>";
+    static const char odd[] =
+        "\"quotes\" \\ / \n\t \x01 \xc3\xa9 \xe2\x82\xac \xf0\x9f\xa6\x92 <image>";
     char picture[160], path[160], again[160];
     vl2_image *made = picture_make(9, 7, 1), *image;
     snprintf(picture, sizeof(picture), "%s/p.png", folder);
@@ -304,7 +307,8 @@ static void test_round_trip(void **state)
     assert_int_equal(vl2_conversation_count(loaded), 3);
     for (size_t i = 0; i < 3; i++) {
         size_t a, b;
-        assert_string_equal(vl2_conversation_role(loaded, i), vl2_conversation_role(conversation, i));
+        assert_string_equal(vl2_conversation_role(loaded, i),
+                            vl2_conversation_role(conversation, i));
         assert_string_equal(vl2_conversation_content(loaded, i, &a),
                             vl2_conversation_content(conversation, i, &b));
         assert_int_equal(a, b);
@@ -405,7 +409,7 @@ static void test_load_errors(void **state)
     assert_non_null(strstr(error.message, "/no/such.json"));
 }
 
-/* ------------------------------------------------------------------------------------ traces */
+/* ---------------------------------------------------------------------------- traces */
 
 static void test_trace(void **state)
 {

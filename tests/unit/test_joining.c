@@ -1,4 +1,5 @@
-/* The order of a picture's embedding rows: written out for a small one, and as a bijection for many. */
+/* The order of a picture's embedding rows: written out for a small one, and as a bijection for
+ * many. */
 #include "test.h"
 
 #include "model/joining.h"

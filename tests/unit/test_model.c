@@ -1,6 +1,7 @@
-/* The whole network against the oracle, on configurations that the reference data do not have: every
- * hidden state of every position, every gate, the vision tower, the projector and the logits of the
- * prompt and of tokens after it; in chunks of many sizes; with one thread and with three. */
+/* The whole network against the oracle, on configurations that the reference data do not have:
+ * every hidden state of every position, every gate, the vision tower, the projector and the
+ * logits of the prompt and of tokens after it; in chunks of many sizes; with one thread and with
+ * three. */
 #include "oracle.h"
 #include "test_model_data.h"
 
@@ -26,7 +27,7 @@ typedef struct network_case {
     uint64_t shard_bytes;
 } network_case;
 
-/* ------------------------------------------------------------------------------------ cases */
+/* ---------------------------------------------------------------------------- cases */
 
 static void multi_head(synth_shape *shape)
 {
@@ -129,7 +130,8 @@ static void group_limited(synth_shape *shape)
     shape->language.routed_scaling_factor = 16;
 }
 
-/* More choices than the chosen groups have experts: the rest come from masked groups, weighing 0. */
+/* More choices than the chosen groups have experts: the rest come from masked groups, weighing
+ * 0. */
 static void group_exhausted(synth_shape *shape)
 {
     gate(shape, "softmax", "group_limited_greedy", 4, 1);
@@ -259,7 +261,7 @@ static const network_case cases[] = {
     {"other numbers", other_numbers, NULL, 50, 1, 0},
 };
 
-/* ------------------------------------------------------------------------------------ truth */
+/* ---------------------------------------------------------------------------- truth */
 
 typedef struct true_tile {
     uint8_t digest[SHA256_SIZE];
@@ -357,7 +359,7 @@ static void truth_close(truth *t)
     oracle_close(&t->oracle);
 }
 
-/* ------------------------------------------------------------------------------------ found */
+/* ---------------------------------------------------------------------------- found */
 
 static double distance(const float *found, const double *expected, size_t count)
 {
@@ -463,8 +465,8 @@ static void check_logits(const truth *t, const vl2_session *session, size_t posi
     }
 }
 
-/* Reads the prompt and STEPS tokens, comparing everything. logits [1 + STEPS, vocabulary] receives what
- * came out. */
+/* Reads the prompt and STEPS tokens, comparing everything. logits [1 + STEPS, vocabulary]
+ * receives what came out. */
 static void run(truth *t, vl2_model *model, const vl2_conversation *conversation, int chunk,
                 int threads, float *logits)
 {
@@ -551,7 +553,7 @@ static void test_case(void **state)
     folder_remove(folder);
 }
 
-/* ------------------------------------------------------------------------------------ broken models */
+/* ---------------------------------------------------------------------------- broken models */
 
 /* Weights with NaN or infinity must not lead anywhere outside of memory. */
 static void test_not_a_number(void **state)

@@ -1,5 +1,5 @@
-/* What the tests of model/ and engine/ share: folders, miniature checkpoints, pictures. Failures fail the
- * running test. */
+/* What the tests of model/ and engine/ share: folders, miniature checkpoints, pictures. Failures
+ * fail the running test. */
 #ifndef TEST_MODEL_DATA_H
 #define TEST_MODEL_DATA_H
 
@@ -14,7 +14,8 @@
 void folder_make(char folder[FOLDER_SIZE]);
 void folder_remove(const char *folder);
 
-/* A shape of about a hundred kilobytes with odd sizes: MLA, softmax gate, experts from layer 1 on. */
+/* A shape of about a hundred kilobytes with odd sizes: MLA, softmax gate, experts from layer 1
+ * on. */
 void miniature(synth_shape *shape);
 
 /* Writes the shape into the folder. shard_bytes 0: one file. */

@@ -1,4 +1,5 @@
-/* The gate against the oracle on random logits, and what the reference leaves open or does oddly. */
+/* The gate against the oracle on random logits, and what the reference leaves open or does
+ * oddly. */
 #include "oracle.h"
 
 #include "model/router.h"
@@ -57,8 +58,8 @@ static void expect_like_oracle(const gate_config *gate, const float *logits, con
     }
 }
 
-/* Every method and scoring; the biases are mostly negative, so that masked experts, which compete with
- * a score of 0, win against chosen ones. */
+/* Every method and scoring; the biases are mostly negative, so that masked experts, which
+ * compete with a score of 0, win against chosen ones. */
 static void test_random(void **state)
 {
     (void)state;
@@ -103,8 +104,9 @@ static void test_ties(void **state)
     assert_true(fabsf(weights[0] + weights[1] + weights[2] + weights[3] - 1) < 1e-6f);
 }
 
-/* Sigmoid scores of 0.5 each, biases by hand. Group 0 wins with 0.1 - 0.2; its second expert at -0.2
- * loses to the 0 of the masked experts, of which the first is taken. The weights have no bias. */
+/* Sigmoid scores of 0.5 each, biases by hand. Group 0 wins with 0.1 - 0.2; its second expert at
+ * -0.2 loses to the 0 of the masked experts, of which the first is taken. The weights have no
+ * bias. */
 static void test_masked_expert_wins(void **state)
 {
     (void)state;
@@ -118,7 +120,8 @@ static void test_masked_expert_wins(void **state)
     assert_true(weights[0] == 1 && weights[1] == 1);
 }
 
-/* The same under group_limited_greedy: the masked expert comes in, with the mask's 0 as its weight. */
+/* The same under group_limited_greedy: the masked expert comes in, with the mask's 0 as its
+ * weight. */
 static void test_groups_exhausted(void **state)
 {
     (void)state;

@@ -1,5 +1,5 @@
-/* The sampler against the semantics of transformers 4.38.2 (generation/logits_process.py), written out
- * once more here in double precision. */
+/* The sampler against the semantics of transformers 4.38.2 (generation/logits_process.py),
+ * written out once more here in double precision. */
 #include "test.h"
 
 #include "model/sampler.h"
@@ -29,7 +29,7 @@ static sampler open_sampler(const vl2_sampling *options, size_t vocabulary)
     return s;
 }
 
-/* ------------------------------------------------------------------------------------ the filters again */
+/* ---------------------------------------------------------------------------- the filters again */
 
 static double total(const double *scores, double largest)
 {
@@ -73,7 +73,8 @@ static void expected_top_k(double *scores, int k)
     }
 }
 
-/* TopPLogitsWarper: from the least probable, those whose running sum is at most 1 - p go; not the last. */
+/* TopPLogitsWarper: from the least probable, those whose running sum is at most 1 - p go; not
+ * the last. */
 static void expected_top_p(double *scores, double p)
 {
     double largest = largest_of(scores), sum = total(scores, largest), running = 0;
@@ -111,7 +112,8 @@ static void expect_filters(const vl2_sampling *options, const float *logits, con
         sampler_note(&s, noted[i]);
         sampler_note(&s, noted[i]); /* once, however often */
         double x = (double)logits[noted[i]];
-        scores[noted[i]] = x < 0 ? x * options->repetition_penalty : x / options->repetition_penalty;
+        double penalty = options->repetition_penalty;
+        scores[noted[i]] = x < 0 ? x * penalty : x / penalty;
     }
     for (int i = 0; i < VOCABULARY; i++) {
         scores[i] /= options->temperature;
@@ -175,7 +177,7 @@ static void test_top_k_keeps_ties(void **state)
     sampler_close(&s);
 }
 
-/* -------------------------------------------------------------------------------- greedy and penalty */
+/* ------------------------------------------------------------------------ greedy and penalty */
 
 static void test_greedy(void **state)
 {
@@ -203,7 +205,7 @@ static void test_greedy(void **state)
     sampler_close(&s);
 }
 
-/* ------------------------------------------------------------------------------------ drawing */
+/* ---------------------------------------------------------------------------- drawing */
 
 static void test_seed(void **state)
 {
@@ -259,7 +261,7 @@ static void test_distribution(void **state)
     }
 }
 
-/* ------------------------------------------------------------------------------------ odd input */
+/* ---------------------------------------------------------------------------- odd input */
 
 static void test_broken_logits(void **state)
 {
