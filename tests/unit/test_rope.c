@@ -96,6 +96,8 @@ static void test_yarn(void **state)
     expect_table(&config, 8, 500);
     config.beta_fast = config.beta_slow = 2; /* a ramp of one step, or of none */
     expect_table(&config, 16, 500);
+    config.original_positions = 10; /* both ends at the first pair */
+    expect_table(&config, 16, 50);
     config.original_positions = 1; /* both ends below the first pair */
     expect_table(&config, 16, 50);
     config.factor = 0.5; /* no mscale below one */
