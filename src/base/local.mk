@@ -8,6 +8,7 @@ libbase_la_SOURCES = \
 	src/base/error.c src/base/error.h \
 	src/base/file.c src/base/file.h \
 	src/base/json.c src/base/json.h \
+	src/base/processors.c src/base/processors.h \
 	src/base/sha256.c src/base/sha256.h \
 	src/base/team.c src/base/team.h \
 	src/base/tensor.c src/base/tensor.h

@@ -1,9 +1,7 @@
 #include "base/team.h"
 
-#include <sched.h>
-#include <stdio.h>
-#include <string.h>
-#include <unistd.h>
+#include "base/processors.h"
+
 #ifdef _OPENMP
 #include <omp.h>
 #endif
@@ -25,36 +23,7 @@ void team_run(const team *team, size_t count, team_task task, void *context)
 #endif
 }
 
-/* Processors that a control group's quota is worth, rounded up; 0 if there is no quota. */
-static int quota_processors(void)
-{
-    FILE *file = fopen("/sys/fs/cgroup/cpu.max", "re");
-    if (file == NULL) {
-        return 0;
-    }
-    char quota[32];
-    long period;
-    int processors = 0;
-    if (fscanf(file, "%31s %ld", quota, &period) == 2 && strcmp(quota, "max") != 0 && period > 0) {
-        long allowed;
-        if (sscanf(quota, "%ld", &allowed) == 1 && allowed > 0) {
-            processors = (int)((allowed + period - 1) / period);
-        }
-    }
-    fclose(file);
-    return processors;
-}
-
 int team_processors(void)
 {
-    int processors = (int)sysconf(_SC_NPROCESSORS_ONLN);
-    cpu_set_t allowed;
-    if (sched_getaffinity(0, sizeof(allowed), &allowed) == 0) {
-        processors = CPU_COUNT(&allowed);
-    }
-    int quota = quota_processors();
-    if (quota > 0 && quota < processors) {
-        processors = quota;
-    }
-    return processors > 0 ? processors : 1;
+    return processors_available("");
 }

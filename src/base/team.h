@@ -9,13 +9,15 @@ typedef struct team {
 } team;
 
 /* `worker` is 0 to threads - 1 and unique among the tasks that run at the same time: an index for
- * work space. What a task computes must not depend on it, so that results are the same for any number of threads. */
+ * work space. What a task computes must not depend on it, so that results are the same for any
+ * number of threads. */
 typedef void (*team_task)(void *context, size_t task, int worker);
 
 /* Runs task 0 to count - 1 and returns when all are done. */
 void team_run(const team *team, size_t count, team_task task, void *context);
 
-/* Processors that this process may use: affinity mask and control group quota. At least 1. */
+/* Threads that are worth starting: the physical cores of this process, as processors.h counts
+ * them. */
 int team_processors(void);
 
 #endif
