@@ -454,7 +454,7 @@ vl2_status synth_write_team(const synth_shape *shape, const vl2_synth_options *o
 vl2_status synth_write_shape(const synth_shape *shape, const vl2_synth_options *options,
                              vl2_error *error)
 {
-    team all = {team_processors()};
+    team all = {.threads = team_processors()};
     return synth_write_team(shape, options, &all, error);
 }
 

@@ -5,6 +5,7 @@ libbase_la_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CFLAGS)
 libbase_la_SOURCES = \
 	src/base/alloc.c src/base/alloc.h \
 	src/base/buffer.c src/base/buffer.h \
+	src/base/crew.c src/base/crew.h \
 	src/base/error.c src/base/error.h \
 	src/base/file.c src/base/file.h \
 	src/base/json.c src/base/json.h \

@@ -9,7 +9,11 @@ vl2_status compute_open(const kernels *kernels, int threads, compute *compute, v
     /* Products are divided among the team here, into pieces that do not depend on the number of threads;
      * OpenBLAS then runs each piece on the thread that asked. */
     openblas_set_num_threads(1);
-    *compute = (struct compute){.kernels = kernels, .team = {threads}};
+    *compute = (struct compute){.kernels = kernels};
+    vl2_status status = team_open(&compute->team, threads, error);
+    if (status != VL2_OK) {
+        return status;
+    }
     compute->scratch = base_calloc((size_t)threads, sizeof(*compute->scratch));
     if (compute->scratch == NULL) {
         return vl2_fail_memory(error, "the thread team", (size_t)threads * sizeof(float *));
@@ -25,6 +29,7 @@ void compute_close(compute *compute)
     base_free(compute->scratch);
     compute->scratch = NULL;
     compute->scratch_floats = 0;
+    team_close(&compute->team);
 }
 
 vl2_status compute_reserve(compute *compute, size_t floats, vl2_error *error)

@@ -13,11 +13,14 @@ typedef struct compute {
     size_t scratch_floats;
 } compute;
 
-/* `threads` at least 1. VL2_ERROR_MEMORY. */
+/* `threads` at least 1. VL2_ERROR_MEMORY; compute_close is right after that, too. What runs several
+ * stages in a row does so in a phase of the team (team_enter): each matrix then finds the threads
+ * awake. */
 vl2_status compute_open(const kernels *kernels, int threads, compute *compute, vl2_error *error);
 void compute_close(compute *compute);
 
-/* Makes each worker's scratch at least this large. The blocks start at a cache line. VL2_ERROR_MEMORY. */
+/* Makes each worker's scratch at least this large. The blocks start at a cache line.
+ * VL2_ERROR_MEMORY. */
 vl2_status compute_reserve(compute *compute, size_t floats, vl2_error *error);
 
 /* The scratch of a worker, inside a team_task. */

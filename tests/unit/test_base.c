@@ -6,7 +6,6 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/sha256.h"
-#include "base/team.h"
 
 #include <string.h>
 #include <unistd.h>
@@ -117,25 +116,6 @@ static void test_writer_leaves_nothing_half(void **state)
     base_free(path);
 }
 
-static void count_task(void *context, size_t task, int worker)
-{
-    (void)worker;
-    ((int *)context)[task]++;
-}
-
-static void test_team_runs_each_task_once(void **state)
-{
-    (void)state;
-    for (int threads = 1; threads <= 4; threads++) {
-        int counts[100] = {0};
-        team_run(&(team){threads}, 100, count_task, counts);
-        for (int i = 0; i < 100; i++) {
-            assert_int_equal(counts[i], 1);
-        }
-    }
-    assert_true(team_processors() >= 1);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -144,7 +124,6 @@ int main(void)
         cmocka_unit_test(test_buffer_grows),
         cmocka_unit_test(test_json_fields_messages),
         cmocka_unit_test(test_writer_leaves_nothing_half),
-        cmocka_unit_test(test_team_runs_each_task_once),
     };
     return cmocka_run_group_tests_name("base", tests, NULL, NULL);
 }

@@ -62,7 +62,7 @@ void miniature_write(const synth_shape *shape, uint64_t seed, uint64_t shard_byt
     options.seed = seed;
     options.shard_bytes = shard_bytes;
     options.overwrite = true;
-    if (synth_write_team(shape, &options, &(team){1}, &error) != VL2_OK) {
+    if (synth_write_team(shape, &options, &(team){.threads = 1}, &error) != VL2_OK) {
         fail_msg("%s", error.message);
     }
 }

@@ -59,7 +59,7 @@ static checkpoint *write_and_open(const synth_shape *shape, const vl2_synth_opti
                                   int threads)
 {
     vl2_error error = {VL2_OK, ""};
-    if (synth_write_team(shape, options, &(team){threads}, &error) != VL2_OK) {
+    if (synth_write_team(shape, options, &(team){.threads = threads}, &error) != VL2_OK) {
         fail_msg("%s", error.message);
     }
     checkpoint *opened;
