@@ -32,22 +32,24 @@ static uint64_t peak_memory(void)
 /* One request while it runs. */
 typedef struct request {
     vl2_session *session;
+    const vl2_conversation *conversation;
     const vl2_generate_options *options;
     prepared_prompt prepared;
     sampler sampler;
     answer_stream stream;
     id_list tokens;
     vl2_answer *answer;
+    vl2_status status;
     vl2_error *error;
 } request;
 
 /* Cuts, encodes and reads the prompt. */
-static vl2_status read_prompt(request *r, const vl2_conversation *conversation)
+static vl2_status read_prompt(request *r)
 {
     vl2_session *session = r->session;
     vl2_answer *answer = r->answer;
     double began = session_clock();
-    vl2_status status = session_prepare(session, conversation, &r->prepared, r->error);
+    vl2_status status = session_prepare(session, r->conversation, &r->prepared, r->error);
     if (status != VL2_OK) {
         return status;
     }
@@ -130,6 +132,20 @@ static vl2_status write_answer(request *r)
     return status;
 }
 
+/* All that computes, as one phase of the session's team. Callbacks run on the calling thread, as
+ * the phase does; while they take their time, the team's other threads sleep. */
+static void run_request(void *context)
+{
+    request *r = context;
+    r->status = read_prompt(r);
+    if (r->status == VL2_ERROR_CANCELLED) {
+        r->answer->finish = VL2_FINISH_CANCELLED;
+    }
+    if (r->status == VL2_OK) {
+        r->status = write_answer(r);
+    }
+}
+
 /* Moves what was generated into the answer, also after a failure. */
 static vl2_status fill_answer(request *r)
 {
@@ -153,8 +169,9 @@ vl2_status vl2_session_generate(vl2_session *session, const vl2_conversation *co
     vl2_generate_options_defaults(&defaults);
     memset(answer, 0, sizeof(*answer));
     atomic_store_explicit(&session->cancelled, 0, memory_order_relaxed);
-    request r = {.session = session, .options = options != NULL ? options : &defaults,
-                 .answer = answer, .error = error};
+    request r = {.session = session, .conversation = conversation,
+                 .options = options != NULL ? options : &defaults, .answer = answer,
+                 .error = error};
     if (r.options->max_tokens < 0) {
         return vl2_fail(error, VL2_ERROR_ARGUMENT, "max_tokens: found %d, expected 0 or more",
                         r.options->max_tokens);
@@ -166,15 +183,9 @@ vl2_status vl2_session_generate(vl2_session *session, const vl2_conversation *co
         return status;
     }
     answer_stream_init(&r.stream, session->model->tokenizer.tokenizer, r.options, callback, user);
-    status = read_prompt(&r, conversation);
-    if (status == VL2_ERROR_CANCELLED) {
-        answer->finish = VL2_FINISH_CANCELLED;
-    }
-    if (status == VL2_OK) {
-        status = write_answer(&r);
-    }
+    team_enter(&session->compute.team, run_request, &r);
     vl2_status filled = fill_answer(&r);
     prepared_prompt_free(&r.prepared);
     sampler_close(&r.sampler);
-    return status != VL2_OK ? status : filled;
+    return r.status != VL2_OK ? r.status : filled;
 }

@@ -432,6 +432,23 @@ static vl2_status write_trace(tracer *t, const vl2_conversation *conversation, i
     return status;
 }
 
+/* All that computes, as one phase of the session's team. */
+typedef struct trace_run {
+    tracer *t;
+    const vl2_conversation *conversation;
+    int tokens;
+    vl2_status status;
+} trace_run;
+
+static void run_trace(void *context)
+{
+    trace_run *run = context;
+    run->status = trace_prompt(run->t);
+    if (run->status == VL2_OK) {
+        run->status = write_trace(run->t, run->conversation, run->tokens);
+    }
+}
+
 vl2_status vl2_session_trace(vl2_session *session, const vl2_conversation *conversation,
                              const vl2_trace_options *options, const char *out, vl2_error *error)
 {
@@ -458,10 +475,9 @@ vl2_status vl2_session_trace(vl2_session *session, const vl2_conversation *conve
         status = choose_tile(&t, options->tile);
     }
     if (status == VL2_OK) {
-        status = trace_prompt(&t);
-    }
-    if (status == VL2_OK) {
-        status = write_trace(&t, conversation, options->tokens);
+        trace_run run = {.t = &t, .conversation = conversation, .tokens = options->tokens};
+        team_enter(&session->compute.team, run_trace, &run);
+        status = run.status;
     }
     tracer_free(&t);
     return status;
