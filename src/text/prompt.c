@@ -162,13 +162,27 @@ static vl2_status check(const prompt_tokens *tokens, const prompt_message *messa
 typedef struct builder {
     const tokenizer *tokenizer;
     const prompt_tokens *tokens;
-    const size_t *image_tokens;
+    const size_t *image_tokens; /* [image_count] */
+    size_t image_count;
     prompt prompt;
     vl2_error *error;
 } builder;
 
+/* A processor_config.json may name an image token that the template itself has ("<|User|>", ":"), or
+ * that strip() takes away. */
+static vl2_status fail_image_token(const builder *b)
+{
+    return vl2_fail(b->error, VL2_ERROR_MODEL,
+                    "image_token: found \"%.60s\", expected a token that the chat template does "
+                    "not have itself",
+                    b->tokens->image_token);
+}
+
 static vl2_status add_picture(builder *b)
 {
+    if (b->prompt.run_count == b->image_count) {
+        return fail_image_token(b);
+    }
     size_t length = b->image_tokens[b->prompt.run_count];
     vl2_status status = VL2_OK;
     b->prompt.runs[b->prompt.run_count][0] = b->prompt.ids.count;
@@ -228,13 +242,16 @@ vl2_status prompt_build(const tokenizer *tokenizer, const prompt_tokens *tokens,
     if (status != VL2_OK) {
         return status;
     }
-    builder b = {
-        .tokenizer = tokenizer, .tokens = tokens, .image_tokens = image_tokens, .error = error};
+    builder b = {.tokenizer = tokenizer, .tokens = tokens, .image_tokens = image_tokens,
+                 .image_count = image_count, .error = error};
     b.prompt.runs = base_calloc(image_count, sizeof(*b.prompt.runs));
     status = b.prompt.runs != NULL ? id_list_append(&b.prompt.ids, tokens->bos, error)
                                    : vl2_fail_memory(error, "the pictures' places", image_count);
     for (size_t i = 0; i < count && status == VL2_OK; i++) {
         status = add_message(&b, &messages[i], i + 1 == count);
+    }
+    if (status == VL2_OK && b.prompt.run_count != image_count) {
+        status = fail_image_token(&b);
     }
     if (status != VL2_OK) {
         prompt_free(&b.prompt);

@@ -38,8 +38,8 @@ void prompt_free(prompt *prompt);
  * picture i; they go to the image tokens of the user's messages in order. Special tokens typed in a
  * message are recognised, as in the reference. VL2_ERROR_INPUT: unknown role, last message not an
  * assistant turn, system message not first, an image token outside a user's message, numbers of
- * image tokens and pictures differ (the reference ignores surplus pictures). VL2_ERROR_MEMORY and
- * what tokenizer_encode gives. */
+ * image tokens and pictures differ (the reference ignores surplus pictures). VL2_ERROR_MODEL: the
+ * image token is a part of the template. VL2_ERROR_MEMORY and what tokenizer_encode gives. */
 vl2_status prompt_build(const tokenizer *tokenizer, const prompt_tokens *tokens,
                         const prompt_message *messages, size_t count, const size_t *image_tokens,
                         size_t image_count, prompt *built, vl2_error *error);

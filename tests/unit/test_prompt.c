@@ -260,12 +260,32 @@ static void test_invalid_bytes(void **state)
     tokenizer_close(tokenizer);
 }
 
+/* A checkpoint may call a part of the template its image token: more places than pictures. */
+static void test_image_token_in_template(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"<|User|>", "<|Assistant|>", ":"};
+    static const prompt_message messages[] = {{"user", "hi", 2}, {"assistant", "", 0}};
+    tokenizer *tokenizer = open_tokenizer(TEXT_DATA "reduced-100k.json");
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        prompt_tokens tokens = find_tokens(tokenizer);
+        tokens.image_token = names[i];
+        prompt built = {0};
+        vl2_error error;
+        assert_int_equal(prompt_build(tokenizer, &tokens, messages, 2, NULL, 0, &built, &error),
+                         VL2_ERROR_MODEL);
+        assert_non_null(strstr(error.message, names[i]));
+    }
+    tokenizer_close(tokenizer);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_full_prompts),   cmocka_unit_test(test_reduced_prompts),
         cmocka_unit_test(test_refused),        cmocka_unit_test(test_placeholders),
         cmocka_unit_test(test_missing_tokens), cmocka_unit_test(test_invalid_bytes),
+        cmocka_unit_test(test_image_token_in_template),
     };
     return cmocka_run_group_tests_name("prompt", tests, NULL, NULL);
 }
