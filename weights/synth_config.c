@@ -16,17 +16,8 @@ vl2_status synth_write_text(const char *folder, const char *name, const char *te
     if (path == NULL) {
         return vl2_fail_memory(error, name, strlen(folder));
     }
-    file_writer writer;
-    vl2_status status = file_writer_open(&writer, path, error);
+    vl2_status status = file_write(path, text, size, error);
     base_free(path);
-    if (status == VL2_OK) {
-        status = file_writer_write(&writer, text, size, error);
-        if (status == VL2_OK) {
-            status = file_writer_commit(&writer, error);
-        } else {
-            file_writer_abandon(&writer);
-        }
-    }
     return status;
 }
 

@@ -102,18 +102,30 @@ vl2_status file_read(const char *path, size_t limit, vl2_status status, char **d
     return result;
 }
 
+/* A device or a pipe, which must be written to and not replaced. */
+static bool is_special(const char *path)
+{
+    struct stat info;
+    return stat(path, &info) == 0 && !S_ISREG(info.st_mode) && !S_ISDIR(info.st_mode);
+}
+
 vl2_status file_writer_open(file_writer *writer, const char *path, vl2_error *error)
 {
     *writer = (file_writer){NULL, NULL, NULL};
     size_t size = strlen(path) + 32;
+    bool special = is_special(path);
     writer->path = base_copy_text(path, strlen(path));
-    writer->temporary = base_malloc(size, 1);
-    if (writer->path == NULL || writer->temporary == NULL) {
+    writer->temporary = special ? NULL : base_malloc(size, 1);
+    if (writer->path == NULL || (writer->temporary == NULL && !special)) {
+        base_free(writer->temporary); /* there is no such file yet */
+        writer->temporary = NULL;
         file_writer_abandon(writer);
         return vl2_fail_memory(error, path, size);
     }
-    snprintf(writer->temporary, size, "%s.tmp-%ld", path, (long)getpid());
-    writer->stream = fopen(writer->temporary, "wbe");
+    if (!special) {
+        snprintf(writer->temporary, size, "%s.tmp-%ld", path, (long)getpid());
+    }
+    writer->stream = fopen(special ? path : writer->temporary, "wbe");
     if (writer->stream == NULL) {
         int reason = errno;
         base_free(writer->temporary);
@@ -143,7 +155,7 @@ vl2_status file_writer_commit(file_writer *writer, vl2_error *error)
         failed = true;
         reason = errno;
     }
-    if (!failed && rename(writer->temporary, writer->path) != 0) {
+    if (!failed && writer->temporary != NULL && rename(writer->temporary, writer->path) != 0) {
         failed = true;
         reason = errno;
     }
@@ -156,6 +168,21 @@ vl2_status file_writer_commit(file_writer *writer, vl2_error *error)
         writer->temporary = NULL;
     }
     file_writer_abandon(writer);
+    return status;
+}
+
+vl2_status file_write(const char *path, const void *bytes, size_t size, vl2_error *error)
+{
+    file_writer writer;
+    vl2_status status = file_writer_open(&writer, path, error);
+    if (status != VL2_OK) {
+        return status;
+    }
+    status = file_writer_write(&writer, bytes, size, error);
+    if (status == VL2_OK) {
+        return file_writer_commit(&writer, error);
+    }
+    file_writer_abandon(&writer);
     return status;
 }
 

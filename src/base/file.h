@@ -27,7 +27,8 @@ typedef struct file_writer {
     char *path, *temporary;
 } file_writer;
 
-/* Opens PATH.tmp-PID. VL2_ERROR_IO, VL2_ERROR_MEMORY. */
+/* Opens PATH.tmp-PID; a device or pipe is opened itself, as it must not be replaced (temporary is NULL
+ * then). VL2_ERROR_IO, VL2_ERROR_MEMORY. */
 vl2_status file_writer_open(file_writer *writer, const char *path, vl2_error *error);
 /* Flushes, closes and renames; removes the temporary file if any of that fails. */
 vl2_status file_writer_commit(file_writer *writer, vl2_error *error);
@@ -35,6 +36,9 @@ vl2_status file_writer_commit(file_writer *writer, vl2_error *error);
 void file_writer_abandon(file_writer *writer);
 /* Writes bytes; VL2_ERROR_IO with the reason, such as no space left. */
 vl2_status file_writer_write(file_writer *writer, const void *bytes, size_t size, vl2_error *error);
+
+/* All of these for a file whose bytes are at hand. */
+vl2_status file_write(const char *path, const void *bytes, size_t size, vl2_error *error);
 
 /* "FOLDER/NAME" in fresh memory (base_free); NULL without memory. */
 char *path_join(const char *folder, const char *name);

@@ -7,7 +7,9 @@
 #include "base/json.h"
 #include "base/sha256.h"
 
+#include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static void test_sha256_published_vectors(void **state)
@@ -116,6 +118,32 @@ static void test_writer_leaves_nothing_half(void **state)
     base_free(path);
 }
 
+/* A pipe stands for every special file: what is written goes into it, and it is still there. */
+static void test_writer_keeps_special_files(void **state)
+{
+    (void)state;
+    char folder[] = "/tmp/vl2-test-XXXXXX";
+    assert_non_null(mkdtemp(folder));
+    char *name = path_join(folder, "pipe");
+    assert_int_equal(mkfifo(name, 0600), 0);
+    int reader = open(name, O_RDONLY | O_NONBLOCK);
+    assert_true(reader >= 0);
+    vl2_error error;
+    assert_int_equal(file_write(name, "whole", 5, &error), VL2_OK);
+    char data[8];
+    assert_int_equal(read(reader, data, sizeof(data)), 5);
+    assert_memory_equal(data, "whole", 5);
+    close(reader);
+    struct stat info;
+    assert_int_equal(stat(name, &info), 0);
+    assert_true(S_ISFIFO(info.st_mode));
+    unlink(name);
+    assert_int_equal(rmdir(folder), 0);
+    base_free(name);
+    assert_int_equal(file_write("/dev/full", "whole", 5, &error), VL2_ERROR_IO);
+    assert_non_null(strstr(error.message, "/dev/full: writing failed"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -124,6 +152,7 @@ int main(void)
         cmocka_unit_test(test_buffer_grows),
         cmocka_unit_test(test_json_fields_messages),
         cmocka_unit_test(test_writer_leaves_nothing_half),
+        cmocka_unit_test(test_writer_keeps_special_files),
     };
     return cmocka_run_group_tests_name("base", tests, NULL, NULL);
 }
