@@ -20,7 +20,7 @@ chat "One?\n/save $work/saved.json\nTwo?\n" -v
 cp "$work/out" "$work/both"
 error_has 'kept'
 same "messages" "$("$json_field" '#' < "$work/saved.json")" 2
-same "role" "$("$json_field" 0.role < "$work/saved.json")" "$("$json_field" 0.role < "$work/saved.json")"
+same "role" "$("$json_field" 0.role < "$work/saved.json")" user
 expect 0 "$vl2" ask -m "$model" -n 6 --conversation "$work/saved.json" -p 'Two?'
 cat "$work/one" "$work/out" | cmp -s - "$work/both" || failed "the second answer is not that of the whole conversation"
 chat 'Two?\n' --conversation "$work/saved.json"
