@@ -382,12 +382,17 @@ typedef struct vl2_synth_options {
     bool overwrite;
     vl2_progress_callback progress; /* may be NULL */
     void *progress_user;
+    /* May be NULL. Asked every few megabytes, by the thread that called vl2_synth; returning true ends the
+     * call with VL2_ERROR_CANCELLED. */
+    bool (*cancelled)(void *user);
+    void *cancelled_user;
 } vl2_synth_options;
 
 VL2_API void vl2_synth_options_defaults(vl2_synth_options *options);
 
 /* Writes a checkpoint of a published shape with random weights, in the published layout, with a
- * byte-level stand-in tokenizer of the right vocabulary size. VL2_ERROR_ARGUMENT, VL2_ERROR_IO. */
+ * byte-level stand-in tokenizer of the right vocabulary size. When it fails or is cancelled, it removes
+ * what it has written. VL2_ERROR_ARGUMENT, VL2_ERROR_IO, VL2_ERROR_MEMORY, VL2_ERROR_CANCELLED. */
 VL2_API vl2_status vl2_synth(const vl2_synth_options *options, vl2_error *error);
 
 /* This machine as vl2 sees it: instruction sets, caches, and which kernel fills each slot. As text, or as one JSON

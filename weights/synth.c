@@ -195,6 +195,15 @@ static void report(const synthesis *job)
     }
 }
 
+static vl2_status check_cancelled(const synthesis *job, vl2_error *error)
+{
+    const vl2_synth_options *options = job->options;
+    if (options->cancelled != NULL && options->cancelled(options->cancelled_user)) {
+        return vl2_fail(error, VL2_ERROR_CANCELLED, "%s: cancelled while writing", options->out);
+    }
+    return VL2_OK;
+}
+
 static vl2_status write_tensor(synthesis *job, const synth_tensor *tensor, file_writer *writer,
                                vl2_error *error)
 {
@@ -209,6 +218,9 @@ static vl2_status write_tensor(synthesis *job, const synth_tensor *tensor, file_
         team_run(job->team, (filling.count + PIECE_ELEMENTS - 1) / PIECE_ELEMENTS, fill_piece,
                  &filling);
         vl2_status status = file_writer_write(writer, job->pieces, filling.count * size, error);
+        if (status == VL2_OK) {
+            status = check_cancelled(job, error);
+        }
         if (status != VL2_OK) {
             return status;
         }

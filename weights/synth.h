@@ -82,7 +82,7 @@ uint64_t synth_tensor_bytes(const synth_shape *shape);
  * The configuration comes last, and everything is removed on failure, so that half a checkpoint
  * never looks whole. The free space of the disk is checked first.
  * VL2_ERROR_ARGUMENT (a shape that cannot be, or the folder has a checkpoint and not
- * options->overwrite), VL2_ERROR_IO, VL2_ERROR_MEMORY. */
+ * options->overwrite), VL2_ERROR_IO, VL2_ERROR_MEMORY, VL2_ERROR_CANCELLED. */
 vl2_status synth_write_shape(const synth_shape *shape, const vl2_synth_options *options,
                              vl2_error *error);
 

@@ -6,47 +6,12 @@
 #include "cli/progress.h"
 #include "vl2.h"
 
-#include <dirent.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
-/* A run that can be interrupted between two blocks of a file. */
-typedef struct writing {
-    progress progress;
-    const char *folder;
-} writing;
-
-/* Removes the unfinished files of this process: NAME.tmp-PID in the folder. */
-static void remove_unfinished(const char *folder)
+static bool interrupted(void *user)
 {
-    char ending[32];
-    size_t length = (size_t)snprintf(ending, sizeof(ending), ".tmp-%ld", (long)getpid());
-    DIR *list = opendir(folder);
-    for (struct dirent *entry; list != NULL && (entry = readdir(list)) != NULL;) {
-        size_t name = strlen(entry->d_name);
-        if (name > length && strcmp(entry->d_name + name - length, ending) == 0) {
-            unlinkat(dirfd(list), entry->d_name, 0);
-        }
-    }
-    if (list != NULL) {
-        closedir(list);
-    }
-}
-
-/* The library cannot be cancelled here, so an interrupted run ends in its own progress callback. */
-static void report(const vl2_progress *report, void *user)
-{
-    writing *writing = user;
-    if (interrupt_signal() != 0) {
-        progress_clear(&writing->progress);
-        remove_unfinished(writing->folder);
-        fail(&command_synth, EXIT_CODE_INTERRUPTED,
-             "interrupted; %s is not complete: run the command again with -y", writing->folder);
-        exit(EXIT_CODE_INTERRUPTED);
-    }
-    progress_report(report, &writing->progress);
+    (void)user;
+    return interrupt_signal() != 0;
 }
 
 static int run_synth(const arguments *arguments)
@@ -63,16 +28,17 @@ static int run_synth(const arguments *arguments)
     if (options.out == NULL) {
         return fail_usage(arguments->command, "nowhere to write: give -o DIR");
     }
-    writing writing = {.folder = options.out};
-    progress_init(&writing.progress, arguments, false);
-    options.progress = report;
-    options.progress_user = &writing;
+    progress progress;
+    progress_init(&progress, arguments, false);
+    options.progress = progress_report;
+    options.progress_user = &progress;
+    options.cancelled = interrupted;
     vl2_error error;
     double start = progress_clock();
     interrupt_noted();
     vl2_status status = vl2_synth(&options, &error);
     interrupt_ends();
-    progress_clear(&writing.progress);
+    progress_clear(&progress);
     if (status == VL2_ERROR_ARGUMENT && !options.overwrite) {
         return fail(arguments->command, EXIT_CODE_USAGE, "%s; -y overwrites it", error.message);
     }
@@ -80,7 +46,7 @@ static int run_synth(const arguments *arguments)
         return fail_status(arguments->command, &error);
     }
     char duration[FORMAT_SIZE];
-    if (writing.progress.active || argument(arguments, OPTION_VERBOSE)->on) {
+    if (progress.active || argument(arguments, OPTION_VERBOSE)->on) {
         fprintf(stderr, "[%s: written in %s; vl2 info shows it]\n", options.out,
                 format_duration(progress_clock() - start, duration));
     }

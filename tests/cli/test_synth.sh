@@ -12,7 +12,7 @@ if test "$(ls "$work/there")" != config.json; then
     failed "files beside the checkpoint that was there: $(ls "$work/there")"
 fi
 
-# Interrupted: 130, and no unfinished file is left.
+# Interrupted: 130, and nothing is left.
 "$vl2" synth --size tiny -o "$work/cut" > "$work/out" 2> "$work/err" &
 job=$!
 tries=0
@@ -25,8 +25,7 @@ code=0
 wait "$job" || code=$?
 same "exit code of an interrupted synth" "$code" 130
 error_has 'interrupted'
-same "unfinished files" "$(find "$work/cut" -name '*.tmp-*' | wc -l | tr -d ' ')" 0
-rm -rf "$work/cut"
+test ! -e "$work/cut" || failed "left after an interrupted synth: $(ls -R "$work/cut")"
 
 test -n "$VL2_TEST_SYNTH_FULL" || finish
 expect 0 "$vl2" synth --size tiny -o "$work/tiny" --progress

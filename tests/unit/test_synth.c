@@ -588,6 +588,35 @@ static void test_progress(void **state)
     base_free(out);
 }
 
+/* True at the call that counts *user down to zero. */
+static bool count_down(void *user)
+{
+    int *left = user;
+    return --*left <= 0;
+}
+
+/* Cancelled within the first file, and when others are complete: nothing stays, the folder neither
+ * unless it was there before. */
+static void test_cancelled(void **state)
+{
+    synth_shape shape = miniature("base-dev");
+    char *out = path_join(*state, "cancelled");
+    for (int round = 0; round < 3; round++) {
+        int left = round == 0 ? 1 : 40;
+        vl2_synth_options options = {.out = out, .shard_bytes = 20000, .cancelled = count_down,
+                                     .cancelled_user = &left};
+        vl2_error error;
+        if (round == 2) {
+            assert_int_equal(folder_create(out, &error), VL2_OK);
+        }
+        assert_int_equal(synth_write_shape(&shape, &options, &error), VL2_ERROR_CANCELLED);
+        assert_int_equal(left, 0);
+        assert_int_equal(access(out, F_OK), round == 2 ? 0 : -1);
+    }
+    assert_int_equal(rmdir(out), 0); /* and it is empty */
+    base_free(out);
+}
+
 static void expect_failure(const synth_shape *shape, const vl2_synth_options *options,
                            vl2_status status, const char *words)
 {
@@ -696,6 +725,7 @@ int main(void)
         IN_FOLDER(test_vocabularies),
         IN_FOLDER(test_stand_in_tokenizer),
         IN_FOLDER(test_progress),
+        IN_FOLDER(test_cancelled),
         IN_FOLDER(test_refusals),
         IN_FOLDER(test_no_space),
     };
