@@ -1,4 +1,5 @@
-/* Whole files: mapped for reading, read into memory with a limit, or written under a temporary name. */
+/* Whole files: mapped for reading, read into memory with a limit, or written under a temporary
+ * name. */
 #ifndef BASE_FILE_H
 #define BASE_FILE_H
 
@@ -17,7 +18,8 @@ typedef struct mapped_file {
 vl2_status file_map(const char *path, vl2_status status, mapped_file *file, vl2_error *error);
 void file_unmap(mapped_file *file);
 
-/* Reads a file of at most `limit` bytes; "-" is standard input. *data (base_free) has a NUL behind its *size bytes. */
+/* Reads a file of at most `limit` bytes; "-" is standard input. *data (base_free) has a NUL behind
+ * its *size bytes. */
 vl2_status file_read(const char *path, size_t limit, vl2_status status, char **data, size_t *size,
                      vl2_error *error);
 
@@ -27,8 +29,8 @@ typedef struct file_writer {
     char *path, *temporary;
 } file_writer;
 
-/* Opens PATH.tmp-PID; a device or pipe is opened itself, as it must not be replaced (temporary is NULL
- * then). VL2_ERROR_IO, VL2_ERROR_MEMORY. */
+/* Opens PATH.tmp-PID; a device or pipe is opened itself, as it must not be replaced (temporary is
+ * NULL then). VL2_ERROR_IO, VL2_ERROR_MEMORY. */
 vl2_status file_writer_open(file_writer *writer, const char *path, vl2_error *error);
 /* Flushes, closes and renames; removes the temporary file if any of that fails. */
 vl2_status file_writer_commit(file_writer *writer, vl2_error *error);

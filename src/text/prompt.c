@@ -168,8 +168,8 @@ typedef struct builder {
     vl2_error *error;
 } builder;
 
-/* A processor_config.json may name an image token that the template itself has ("<|User|>", ":"), or
- * that strip() takes away. */
+/* A processor_config.json may name an image token that the template itself has ("<|User|>", ":"),
+ * or that strip() takes away. */
 static vl2_status fail_image_token(const builder *b)
 {
     return vl2_fail(b->error, VL2_ERROR_MODEL,
