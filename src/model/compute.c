@@ -6,8 +6,8 @@
 
 vl2_status compute_open(const kernels *kernels, int threads, compute *compute, vl2_error *error)
 {
-    /* Products are divided among the team here, into pieces that do not depend on the number of threads;
-     * OpenBLAS then runs each piece on the thread that asked. */
+    /* Products are divided among the team here, into pieces that do not depend on the number of
+     * threads; OpenBLAS then runs each piece on the thread that asked. */
     openblas_set_num_threads(1);
     *compute = (struct compute){.kernels = kernels};
     vl2_status status = team_open(&compute->team, threads, error);
