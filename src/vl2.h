@@ -89,7 +89,9 @@ typedef struct vl2_progress {
     double seconds;       /* since the stage began */
 } vl2_progress;
 
-/* Called from the thread that called the library. `user` is the pointer given with the callback. */
+/* Called from the thread that called the library. `user` is the pointer given with the callback.
+ * While a session works that thread is in an OpenMP parallel region: one that a callback opens has
+ * one thread. */
 typedef void (*vl2_progress_callback)(const vl2_progress *progress, void *user);
 
 /* ------------------------------------------------------------------------------------ pictures */
@@ -280,7 +282,7 @@ typedef struct vl2_session vl2_session;
 typedef struct vl2_session_options {
     int context; /* most tokens, prompt and answer; 0: what the model was made for */
     int chunk;   /* prompt tokens that go through the decoder at once; default 512 */
-    int threads; /* 0: the processors that this process may use */
+    int threads; /* 0: vl2_cpu_count() */
     vl2_progress_callback progress; /* may be NULL */
     void *progress_user;
 } vl2_session_options;
@@ -399,7 +401,8 @@ VL2_API vl2_status vl2_synth(const vl2_synth_options *options, vl2_error *error)
  * object. The caller frees it with vl2_free; NULL if there is no memory. */
 VL2_API char *vl2_cpu_report(bool json);
 
-/* Processors that this process may use: affinity and control group quota included. At least 1. */
+/* Physical cores that this process may use: affinity and control group quotas included. At least
+ * 1. */
 VL2_API int vl2_cpu_count(void);
 
 #ifdef __cplusplus

@@ -89,7 +89,7 @@ static const option table[] = {
     {OPTION_CHUNK, MACHINE, "chunk", 0, INTEGER(1, 65536), "512", RUNNING,
      "Tokens of the prompt that are computed at once; less needs less memory"},
     {OPTION_THREADS, MACHINE, "threads", 't', INTEGER(0, 1024), "0", RUNNING,
-     "Threads; 0: one for each processor that this process may use"},
+     "Threads; 0: one for each core that this process may use"},
 
     {OPTION_OUTPUT, OUTPUT, "output", 'o', TEXT("DIR"), NULL, COMMAND_TILES,
      "Write the tiles into this folder, as PNG files"},
