@@ -14,8 +14,7 @@
 #define MAX_VOCABULARY    (1 << 24)
 #define MAX_POSITIONS     (1 << 24)
 
-/* Softmax scale and cos/sin factor of YaRN (modeling_deepseek.py, yarn_get_mscale). */
-static double yarn_mscale(double factor, double mscale)
+double yarn_mscale(double factor, double mscale)
 {
     return factor <= 1.0 ? 1.0 : 0.1 * mscale * log(factor) + 1.0;
 }

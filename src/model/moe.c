@@ -174,33 +174,44 @@ static void gather_task(void *context, size_t pair, int worker)
            job->x + job->workspace->pair_token[pair] * hidden, hidden * sizeof(float));
 }
 
-static size_t panel_end(size_t first, size_t outputs)
+/* What one task of a grouped product works on: a panel of one expert's outputs, for its pairs. */
+typedef struct expert_panel {
+    const mlp_weights *expert;
+    size_t first, count; /* outputs */
+    size_t pair, rows;   /* the expert's pairs */
+} expert_panel;
+
+static expert_panel panel_of(const moe_job *job, size_t task, size_t outputs)
 {
-    return outputs - first < LINEAR_PANEL ? outputs - first : LINEAR_PANEL;
+    const moe_workspace *workspace = job->workspace;
+    size_t expert = workspace->active[task / linear_panels(outputs)];
+    size_t first = task % linear_panels(outputs) * LINEAR_PANEL;
+    size_t left = outputs - first, pair = workspace->first[expert];
+    return (expert_panel){&job->layer->experts[expert], first,
+                          left < LINEAR_PANEL ? left : LINEAR_PANEL, pair,
+                          workspace->first[expert + 1] - pair};
 }
 
-/* One panel of one expert: gate and up, then SiLU(gate) * up in place. */
+/* Gate and up, then SiLU(gate) * up in place. */
 static void gate_up_task(void *context, size_t task, int worker)
 {
     const moe_job *job = context;
     moe_workspace *workspace = job->workspace;
     size_t width = (size_t)workspace->config->expert_width;
     size_t hidden = (size_t)workspace->config->hidden;
-    size_t expert = workspace->active[task / linear_panels(width)];
-    size_t first = task % linear_panels(width) * LINEAR_PANEL;
-    size_t pair = workspace->first[expert], rows = workspace->first[expert + 1] - pair;
-    linear_call call = {.w = job->layer->experts[expert].gate,
-                        .x = workspace->inputs + pair * hidden, .x_stride = hidden,
-                        .y = workspace->expert_gate + pair * width, .y_stride = width,
-                        .rows = rows};
-    linear_panel(job->compute, worker, &call, first, panel_end(first, width));
-    call.w = job->layer->experts[expert].up;
-    call.y = workspace->expert_up + pair * width;
-    linear_panel(job->compute, worker, &call, first, panel_end(first, width));
-    for (size_t row = pair; row < pair + rows; row++) {
-        float *gate = workspace->expert_gate + row * width + first;
-        job->compute->kernels->silu_mul(gate, workspace->expert_up + row * width + first, gate,
-                                        panel_end(first, width));
+    expert_panel panel = panel_of(job, task, width);
+    linear_call call = {.w = panel.expert->gate,
+                        .x = workspace->inputs + panel.pair * hidden, .x_stride = hidden,
+                        .y = workspace->expert_gate + panel.pair * width, .y_stride = width,
+                        .rows = panel.rows};
+    linear_panel(job->compute, worker, &call, panel.first, panel.count);
+    call.w = panel.expert->up;
+    call.y = workspace->expert_up + panel.pair * width;
+    linear_panel(job->compute, worker, &call, panel.first, panel.count);
+    for (size_t row = panel.pair; row < panel.pair + panel.rows; row++) {
+        float *gate = workspace->expert_gate + row * width + panel.first;
+        job->compute->kernels->silu_mul(gate, workspace->expert_up + row * width + panel.first,
+                                        gate, panel.count);
     }
 }
 
@@ -210,14 +221,12 @@ static void down_task(void *context, size_t task, int worker)
     moe_workspace *workspace = job->workspace;
     size_t width = (size_t)workspace->config->expert_width;
     size_t hidden = (size_t)workspace->config->hidden;
-    size_t expert = workspace->active[task / linear_panels(hidden)];
-    size_t first = task % linear_panels(hidden) * LINEAR_PANEL;
-    size_t pair = workspace->first[expert], rows = workspace->first[expert + 1] - pair;
-    linear_call call = {.w = job->layer->experts[expert].down,
-                        .x = workspace->expert_gate + pair * width, .x_stride = width,
-                        .y = workspace->outputs + pair * hidden, .y_stride = hidden,
-                        .rows = rows};
-    linear_panel(job->compute, worker, &call, first, panel_end(first, hidden));
+    expert_panel panel = panel_of(job, task, hidden);
+    linear_call call = {.w = panel.expert->down,
+                        .x = workspace->expert_gate + panel.pair * width, .x_stride = width,
+                        .y = workspace->outputs + panel.pair * hidden, .y_stride = hidden,
+                        .rows = panel.rows};
+    linear_panel(job->compute, worker, &call, panel.first, panel.count);
 }
 
 /* One token: the weighted sum of its experts' outputs, in the order of its choices. */

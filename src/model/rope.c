@@ -10,11 +10,6 @@ static double yarn_correction(const rope_config *config, double rotations, size_
            (2.0 * log(config->theta));
 }
 
-static double yarn_mscale(double factor, double mscale)
-{
-    return factor <= 1.0 ? 1.0 : 0.1 * mscale * log(factor) + 1.0;
-}
-
 /* Share of the interpolated frequency at index i: a ramp from 0 to 1 between two dimensions. */
 static float yarn_ramp(const rope_config *config, size_t i, size_t width)
 {
