@@ -11,6 +11,9 @@ vl2_status json_parse(const char *text, size_t size, const char *name, vl2_statu
                       json_t **root, vl2_error *error)
 {
     json_error_t reason;
+    if (size == 0) {
+        return vl2_fail(error, status, "%s: not valid JSON: found nothing at all", name);
+    }
     json_t *parsed = json_loadb(text, size, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, &reason);
     if (parsed == NULL) {
         return vl2_fail(error, status, "%s: line %d, column %d: not valid JSON: %s", name,
@@ -53,7 +56,10 @@ const char *json_describe(const json_t *value, char *text, size_t size)
         break;
     default:
         snprintf(text, size, "%s",
-                 value == NULL ? "nothing" : json_is_true(value) ? "true" : json_is_false(value) ? "false" : "null");
+                 value == NULL           ? "nothing"
+                 : json_is_true(value)   ? "true"
+                 : json_is_false(value)  ? "false"
+                                         : "null");
         break;
     }
     return text;

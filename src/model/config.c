@@ -252,13 +252,13 @@ static vl2_status read_config(json_fields *top, model_config *config)
     if (vision.status == VL2_OK) {
         read_vision(&vision, &config->vision);
     }
+    top->status = vision.status;
     json_fields projector = nested(top, "projector_config", empty);
-    projector.status = vision.status;
     if (projector.status == VL2_OK) {
         read_projector(&projector, &config->vision, &config->projector);
     }
+    top->status = projector.status;
     json_fields language = nested(top, "language_config", empty);
-    language.status = projector.status;
     if (language.status == VL2_OK) {
         read_language(&language, &config->language);
     }

@@ -10,6 +10,8 @@
 #include <string.h>
 
 #define MISSING_NAMES_SHOWN 8
+/* A configuration of absurd size is not walked to its end. */
+#define MISSING_NAMES_COUNTED 100000
 
 /* One walk over the network that looks up name after name. */
 typedef struct binder {
@@ -213,7 +215,7 @@ static void bind_layer(binder *b, const language_config *config, int index, laye
         set_prefix(b, "language.model.layers.%d.mlp.shared_experts.", index);
         bind_mlp(b, hidden, config->expert_width * config->shared_experts, &layer->mlp);
     }
-    for (int e = 0; e < config->gate.experts; e++) {
+    for (int e = 0; e < config->gate.experts && b->missing_count < MISSING_NAMES_COUNTED; e++) {
         set_prefix(b, "language.model.layers.%d.mlp.experts.%d.", index, e);
         bind_mlp(b, hidden, config->expert_width, &layer->experts[e]);
     }
@@ -236,7 +238,7 @@ static void bind_all(binder *b, const model_config *config)
     if (!language->tied_embeddings) {
         weights->head = take(b, "lm_head.weight", 2, language->vocabulary, language->hidden);
     }
-    for (int i = 0; i < language->layers; i++) {
+    for (int i = 0; i < language->layers && b->missing_count < MISSING_NAMES_COUNTED; i++) {
         bind_layer(b, language, i, &weights->layers[i]);
     }
 }
@@ -282,8 +284,8 @@ vl2_status model_weights_bind(const model_config *config, const checkpoint *chec
     bind_all(&b, config);
     if (b.status == VL2_OK && b.missing_count > 0) {
         b.status = vl2_fail(
-            error, VL2_ERROR_MODEL, "%s: tensors missing that config.json calls for (%zu): %s%s",
-            folder, b.missing_count,
+            error, VL2_ERROR_MODEL, "%s: tensors missing that config.json calls for (%s%zu): %s%s",
+            folder, b.missing_count >= MISSING_NAMES_COUNTED ? "at least " : "", b.missing_count,
             b.missing.data != NULL ? b.missing.data : "",
             b.missing_count > MISSING_NAMES_SHOWN ? ", ..." : "");
     }

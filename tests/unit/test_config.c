@@ -114,6 +114,17 @@ static void expect_refused(const json_t *from, const change *c)
     assert_memory_equal(&config, &before, sizeof(config)); /* untouched on failure */
 }
 
+/* A section that is no object is not taken for an empty one. */
+static void test_sections(void **state)
+{
+    (void)state;
+    static const char *const sections[] = {V, P, L};
+    static const char *const values[] = {"5", "[1]", "\"x\""};
+    for (size_t i = 0; i < 9; i++) {
+        expect_refused(latent, &(change){"", sections[i / 3], values[i % 3]});
+    }
+}
+
 /* Integers from 1 on: none of these can be. */
 static void test_integers(void **state)
 {
@@ -308,6 +319,7 @@ static void test_expert_layers(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_sections),
         cmocka_unit_test(test_integers),        cmocka_unit_test(test_other_values),
         cmocka_unit_test(test_not_an_object),   cmocka_unit_test(test_absent_and_null),
         cmocka_unit_test(test_derived),         cmocka_unit_test(test_expert_layers),
