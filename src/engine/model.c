@@ -87,7 +87,8 @@ static vl2_status check_configs(const vl2_model *model, vl2_error *error)
 static vl2_status open_text(vl2_model *model, vl2_error *error)
 {
     tokenizer *tokenizer;
-    vl2_status status = engine_open_tokenizer(model->path, model->processor, &tokenizer, error);
+    vl2_status status = engine_open_tokenizer(model->path, model->processor->pad_token,
+                                              model->processor->image_token, &tokenizer, error);
     if (status != VL2_OK) {
         return status;
     }

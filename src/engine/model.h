@@ -29,9 +29,9 @@ struct vl2_model {
     kernels kernels;
 };
 
-/* Opens the tokenizer of a folder and adds the special tokens that the reference's processor adds where
- * they are missing. */
-vl2_status engine_open_tokenizer(const char *folder, const image_processor *processor,
+/* Opens the tokenizer of a folder and adds the special tokens that the reference's processor adds
+ * where they are missing: the two of processor_config.json, then those of the chat template. */
+vl2_status engine_open_tokenizer(const char *folder, const char *pad_token, const char *image_token,
                                  tokenizer **tokenizer, vl2_error *error);
 
 /* The ids of the tokens that begin and end a sentence, by the spelling in tokenizer_config.json; else

@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "base/json.h"
 
+#include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -15,7 +16,7 @@
 static const char *const special_tokens[] = {"<|ref|>",       "<|/ref|>",  "<|det|>",      "<|/det|>",
                                              "<|grounding|>", "<|User|>",  "<|Assistant|>"};
 
-vl2_status engine_open_tokenizer(const char *folder, const image_processor *processor,
+vl2_status engine_open_tokenizer(const char *folder, const char *pad_token, const char *image_token,
                                  tokenizer **tokenizer, vl2_error *error)
 {
     char *path = path_join(folder, "tokenizer.json");
@@ -26,10 +27,10 @@ vl2_status engine_open_tokenizer(const char *folder, const image_processor *proc
     vl2_status status = tokenizer_open(path, &opened, error);
     base_free(path);
     if (status == VL2_OK) {
-        status = tokenizer_add_special(opened, processor->pad_token, error);
+        status = tokenizer_add_special(opened, pad_token, error);
     }
     if (status == VL2_OK) {
-        status = tokenizer_add_special(opened, processor->image_token, error);
+        status = tokenizer_add_special(opened, image_token, error);
     }
     for (size_t i = 0; status == VL2_OK && i < sizeof(special_tokens) / sizeof(char *); i++) {
         status = tokenizer_add_special(opened, special_tokens[i], error);
@@ -100,19 +101,24 @@ vl2_status engine_sentence_tokens(const char *folder, const tokenizer *tokenizer
 
 /* ------------------------------------------------------------------------------- vl2_tokenizer */
 
+/* A folder without processor_config.json has the reference's default tokens. */
 static vl2_status open_from_folder(const char *path, tokenizer **tokenizer, vl2_error *error)
 {
     char *config = path_join(path, "processor_config.json");
     if (config == NULL) {
         return vl2_fail_memory(error, path, strlen(path));
     }
-    image_processor *processor;
-    vl2_status status = image_processor_open(config, &processor, error);
+    struct stat info;
+    bool absent = stat(config, &info) != 0 && errno == ENOENT;
+    image_processor *processor = NULL;
+    vl2_status status = absent ? VL2_OK : image_processor_open(config, &processor, error);
     base_free(config);
     if (status == VL2_OK) {
-        status = engine_open_tokenizer(path, processor, tokenizer, error);
-        image_processor_close(processor);
+        status = engine_open_tokenizer(path, absent ? PAD_TOKEN_DEFAULT : processor->pad_token,
+                                       absent ? IMAGE_TOKEN_DEFAULT : processor->image_token,
+                                       tokenizer, error);
     }
+    image_processor_close(processor);
     return status;
 }
 

@@ -149,9 +149,9 @@ static vl2_status read_processor(json_fields *fields, image_processor *processor
     read_channels(fields, "image_mean", 0, 1, 0.5, processor->mean);
     read_channels(fields, "image_std", 1e-6, 1e6, 0.5, processor->std);
     processor->normalize = json_fields_boolean(fields, "normalize", true);
-    read_text(fields, "image_token", "<image>", processor->image_token,
+    read_text(fields, "image_token", IMAGE_TOKEN_DEFAULT, processor->image_token,
               sizeof(processor->image_token));
-    read_text(fields, "pad_token", "<\uff5c\u2581pad\u2581\uff5c>", processor->pad_token,
+    read_text(fields, "pad_token", PAD_TOKEN_DEFAULT, processor->pad_token,
               sizeof(processor->pad_token));
     read_text(fields, "sft_format", "deepseek", processor->sft_format,
               sizeof(processor->sft_format));

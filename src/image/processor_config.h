@@ -5,6 +5,12 @@
 
 #include "base/error.h"
 
+/* Defaults of DeepseekVLV2Processor: "<image>" and "<|_pad_|>" in its fullwidth spelling. */
+#define IMAGE_TOKEN_DEFAULT "<image>"
+#define PAD_TOKEN_DEFAULT                                                                          \
+    "<\xEF\xBD\x9C"                                                                                \
+    "\xE2\x96\x81pad\xE2\x96\x81\xEF\xBD\x9C>"
+
 typedef struct image_processor {
     int (*resolutions)[2];  /* [resolution_count] of width, height in pixels, in the file's order */
     int resolution_count;   /* 1 to 1024 */
