@@ -3,15 +3,28 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+void text_disarm(char *text)
+{
+    for (unsigned char *at = (unsigned char *)text; *at != '\0'; at++) {
+        if ((*at < 0x20 && *at != '\n' && *at != '\t') || *at == 0x7F) {
+            *at = '?';
+        } else if (at[0] == 0xC2 && at[1] >= 0x80 && at[1] <= 0x9F) { /* U+0080 to U+009F */
+            at[0] = at[1] = '?';
+        }
+    }
+}
+
 vl2_status vl2_fail(vl2_error *error, vl2_status status, const char *format, ...)
 {
     if (error != NULL) {
-        /* The format may quote the message that stands there already, so it is written aside first. */
+        /* The format may quote the message that stands there already, so it is written aside
+         * first. */
         char message[sizeof(error->message)];
         va_list arguments;
         va_start(arguments, format);
         vsnprintf(message, sizeof(message), format, arguments);
         va_end(arguments);
+        text_disarm(message);
         error->status = status;
         __builtin_memcpy(error->message, message, sizeof(message));
     }

@@ -96,8 +96,10 @@ void detections_print(const vl2_boxes *boxes)
         char normalized[120];
         snprintf(normalized, sizeof(normalized), "[%.6g, %.6g, %.6g, %.6g]", box->normalized[0],
                  box->normalized[1], box->normalized[2], box->normalized[3]);
-        printf("%6d %6d %6d %6d   %-24s %s\n", box->pixels[0], box->pixels[1], box->pixels[2],
-               box->pixels[3], normalized, box->label);
+        printf("%6d %6d %6d %6d   %-24s ", box->pixels[0], box->pixels[1], box->pixels[2],
+               box->pixels[3], normalized);
+        write_text(box->label, strlen(box->label));
+        putchar('\n');
     }
 }
 

@@ -158,8 +158,7 @@ bool answer_stream_write(const char *text, size_t size, int32_t token, void *use
     if (stream->progress->streaming) {
         progress_clear(stream->progress);
     }
-    errno = 0;
-    if (fwrite(text, 1, size, stdout) != size || fflush(stdout) != 0) {
+    if (!write_text(text, size) || fflush(stdout) != 0) {
         stream->reason = errno != 0 ? errno : EIO;
         return false;
     }

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define READ_LIMIT ((size_t)1 << 30)
 
@@ -56,6 +57,33 @@ int read_all(const command *command, const char *path, char **bytes, size_t *siz
                 : fail(command, EXIT_CODE_INPUT, "%s: cannot be read: %s", name, strerror(reason));
 }
 
+/* Bytes of the control character at text, 0 if it is another one. */
+static size_t control_size(const unsigned char *text, size_t size)
+{
+    if ((text[0] < 0x20 && text[0] != '\n' && text[0] != '\t') || text[0] == 0x7F) {
+        return 1;
+    }
+    return size > 1 && text[0] == 0xC2 && text[1] >= 0x80 && text[1] <= 0x9F ? 2 : 0;
+}
+
+bool write_text(const char *text, size_t size)
+{
+    bool terminal = isatty(STDOUT_FILENO) == 1;
+    size_t waiting = 0; /* bytes before `at` that are as they may be */
+    errno = 0;
+    for (size_t at = 0; terminal && at < size;) {
+        size_t control = control_size((const unsigned char *)text + at, size - at);
+        if (control > 0) {
+            fwrite(text + at - waiting, 1, waiting, stdout);
+            fputs("\xEF\xBF\xBD", stdout);
+        }
+        waiting = control > 0 ? 0 : waiting + 1;
+        at += control > 0 ? control : 1;
+    }
+    waiting = terminal ? waiting : size;
+    return fwrite(text + size - waiting, 1, waiting, stdout) == waiting && !ferror(stdout);
+}
+
 int print_json(const command *command, json_t *value)
 {
     if (value == NULL) {
@@ -66,7 +94,8 @@ int print_json(const command *command, json_t *value)
     if (text == NULL) {
         return fail_memory(command);
     }
-    puts(text);
+    write_text(text, strlen(text));
+    putchar('\n');
     free(text);
     return EXIT_CODE_OK;
 }

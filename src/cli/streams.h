@@ -5,10 +5,16 @@
 #include "cli/arguments.h"
 
 #include <jansson.h>
+#include <stdbool.h>
 
 /* Reads a file, or standard input for "-", of at most 1 GiB. *bytes (free) has a NUL behind its
  * *size bytes. Reports and returns EXIT_CODE_INPUT or EXIT_CODE_MEMORY on failure. */
 int read_all(const command *command, const char *path, char **bytes, size_t *size);
+
+/* Writes text on standard output. On a terminal, control characters other than line end and
+ * tabulator become U+FFFD: what a model writes must not command it. False with errno set if that
+ * fails. */
+bool write_text(const char *text, size_t size);
 
 /* Prints value and a line end on standard output and releases it. NULL is reported as missing
  * memory. */

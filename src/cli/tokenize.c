@@ -97,7 +97,7 @@ static int print_text(const arguments *arguments, const vl2_tokenizer *tokenizer
     code = decode(arguments, tokenizer, ids, count, &decoded, &decoded_size);
     free(ids);
     if (code == EXIT_CODE_OK) {
-        fwrite(decoded, 1, decoded_size, stdout);
+        write_text(decoded, decoded_size);
         vl2_free(decoded);
     }
     return code;

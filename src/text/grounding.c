@@ -82,6 +82,7 @@ static void quote(span text, char quoted[72])
         quoted[i] = (unsigned char)text.text[i] < 0x20 ? ' ' : text.text[i];
     }
     strcpy(quoted + size, size < text.size ? "..." : "");
+    text_disarm(quoted);
 }
 
 vl2_status grounding_add_problem(grounding_reader *reader, const char *before, span about,

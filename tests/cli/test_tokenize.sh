@@ -41,6 +41,29 @@ same "texts" "$(cat "$work/out")" '["Hello","","a\u0000b","<|ref|>é\n"]'
 expect 0 "$vl2" tokenize -m "$tokenizer" --json --decode --skip-special < "$work/ids.json"
 same "text without special tokens" "$(cat "$work/out")" '["Hello","","a\u0000b","é\n"]'
 
+# A folder that has nothing but the tokenizer has the reference's special tokens.
+mkdir "$work/bare"
+cp "$tokenizer" "$work/bare/tokenizer.json"
+printf '<image><|grounding|>' > "$work/text"
+expect 0 "$vl2" tokenize -m "$work/bare" < "$work/text"
+same "special tokens" "$(wc -w < "$work/out" | tr -d ' ')" 2
+echo '{}' > "$work/bare/processor_config.json"
+expect_error 3 'candidate_resolutions' "$vl2" tokenize -m "$work/bare" < "$work/text"
+
+# Control characters stay what they are in a pipe, and do not reach a terminal.
+printf '\033[31m\302\233red\tand\177' > "$work/text"
+expect 0 "$vl2" tokenize -m "$tokenizer" < "$work/text"
+cp "$work/out" "$work/ids"
+expect 0 "$vl2" tokenize -m "$tokenizer" --decode < "$work/ids"
+cmp -s "$work/out" "$work/text" || failed "control characters changed in a pipe"
+if command -v script > /dev/null; then
+    export vl2 tokenizer work
+    script -qec '"$vl2" tokenize -m "$tokenizer" --decode < "$work/ids"' /dev/null \
+        < /dev/null > "$work/out" 2>&1
+    bad=$(printf '\357\277\275')
+    same "text on a terminal" "$(tr -d '\r' < "$work/out")" "$(printf "$bad[31m${bad}red\tand$bad")"
+fi
+
 # Bad input.
 printf 'x' > "$work/text"
 echo '1 two 3' > "$work/bad"
