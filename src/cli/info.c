@@ -6,6 +6,9 @@
 #include "vl2.h"
 
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
 
 static void print_parameters(const vl2_model_info *info)
 {
@@ -128,17 +131,48 @@ static json_t *info_json(const vl2_model *model, const vl2_model_info *info)
     return object;
 }
 
-static int run_info(const arguments *arguments)
+static bool ends_with(const char *text, const char *end)
+{
+    size_t length = strlen(text), end_length = strlen(end);
+    return length >= end_length && strcmp(text + length - end_length, end) == 0;
+}
+
+/* A file of a checkpoint stands for its folder. The caller frees the result; NULL without
+ * memory. */
+static char *folder_of(const char *path)
+{
+    struct stat info;
+    if (stat(path, &info) != 0 || !S_ISREG(info.st_mode) ||
+        !(ends_with(path, ".json") || ends_with(path, ".safetensors"))) {
+        return strdup(path);
+    }
+    const char *slash = strrchr(path, '/');
+    return slash == NULL ? strdup(".") : strndup(path, (size_t)(slash - path) + 1);
+}
+
+static int open_model(const arguments *arguments, vl2_model **model)
 {
     const char *path = arguments->operand_count > 0 ? arguments->operands[0]
                                                     : argument(arguments, OPTION_MODEL)->text;
-    vl2_model *model;
-    vl2_error error;
     if (path == NULL) {
         return fail_usage(arguments->command, "no model: name a checkpoint folder");
     }
-    if (vl2_model_open(path, NULL, &model, &error) != VL2_OK) {
-        return fail_status(arguments->command, &error);
+    char *folder = folder_of(path);
+    if (folder == NULL) {
+        return fail_memory(arguments->command);
+    }
+    vl2_error error;
+    vl2_status status = vl2_model_open(folder, NULL, model, &error);
+    free(folder);
+    return status == VL2_OK ? EXIT_CODE_OK : fail_status(arguments->command, &error);
+}
+
+static int run_info(const arguments *arguments)
+{
+    vl2_model *model;
+    int opened = open_model(arguments, &model);
+    if (opened != EXIT_CODE_OK) {
+        return opened;
     }
     vl2_model_info info;
     int code = EXIT_CODE_OK;
@@ -155,10 +189,11 @@ static int run_info(const arguments *arguments)
 const command command_info = {
     "info",
     COMMAND_INFO,
-    "DIR [--json] [-v]",
+    "DIR|FILE [--json] [-v]",
     "Show the shapes and sizes of a checkpoint",
     "Opens a checkpoint, checks every tensor against its configuration, and prints its shapes, "
-    "parameters and bytes. The weights themselves are not read.",
+    "parameters and bytes. The weights themselves are not read. FILE is any file of the checkpoint,"
+    " such as its config.json.",
     "  vl2 info deepseek-vl2-tiny\n",
     1,
     run_info,

@@ -6,6 +6,9 @@ need_model
 expect 0 "$vl2" info "$model"
 output_has '^parameters +[0-9.]+ [kMB], [0-9.]+ [kMB] active per token$'
 output_has 'KV cache [0-9.]+ .?i?[Bb].* per token'
+cp "$work/out" "$work/folder"
+expect 0 "$vl2" info "$model/config.json"
+cmp -s "$work/out" "$work/folder" || failed "config.json does not stand for its folder"
 expect 0 env VL2_MODEL="$model" "$vl2" info
 expect 0 "$vl2" info "$model" -v
 lines=$(wc -l < "$work/out")
