@@ -12,13 +12,16 @@
  *   - Functions that can fail return a vl2_status and take a vl2_error, which may be NULL. Results
  *     come back through the last pointer before it and are left untouched on failure.
  *   - Objects made by *_open, *_create or *_load belong to the caller and end with the matching
- *     *_close or *_release, which accept NULL. A `const` pointer returned by a getter is borrowed and
- *     lives as long as the object it came from, unless its comment says otherwise.
+ *     *_close or *_release, which accept NULL. A `const` pointer returned by a getter is borrowed
+ *     and lives as long as the object it came from, unless its comment says otherwise.
  *   - Text is UTF-8. A size in bytes stands beside text that may contain NUL bytes.
- *   - There is no global state. A vl2_model, vl2_image or vl2_tokenizer may be used by several threads at
- *     once; a vl2_session or vl2_conversation by one thread at a time, except for vl2_session_cancel.
- *   - Structures of options are filled by their *_defaults function first, so that a field added later
- *     keeps its default in old programs that are compiled again.
+ *   - There is no global state, but for one thing: opening a session sets OpenBLAS, which a process
+ *     has once, to one thread (openblas_set_num_threads). The library divides the work itself.
+ *   - A vl2_model, vl2_image, vl2_boxes, vl2_tiles or vl2_tokenizer may be used by several threads
+ *     at once; a vl2_session or vl2_conversation by one thread at a time, except for
+ *     vl2_session_cancel.
+ *   - Structures of options are filled by their *_defaults function first, so that a field added
+ *     later keeps its default in old programs that are compiled again.
  */
 #ifndef VL2_H
 #define VL2_H
@@ -103,7 +106,8 @@ typedef struct vl2_image vl2_image;
 #define VL2_DEFAULT_MAX_PIXELS ((uint64_t)178956970)
 
 /* Reads a JPEG or PNG file, recognised by its content, and converts it to RGB as Pillow's
- * convert("RGB") does: alpha is dropped, EXIF orientation and colour profiles are ignored.
+ * convert("RGB") does: alpha is dropped, EXIF orientation and colour profiles are ignored. "-" is
+ * standard input. Files of more than 1 GiB are refused.
  * Errors: VL2_ERROR_INPUT (missing, not a picture, damaged, or more pixels than max_pixels),
  * VL2_ERROR_MEMORY. */
 VL2_API vl2_status vl2_image_open(const char *path, uint64_t max_pixels, vl2_image **image,
@@ -113,7 +117,8 @@ VL2_API vl2_status vl2_image_open(const char *path, uint64_t max_pixels, vl2_ima
 VL2_API vl2_status vl2_image_from_bytes(const void *bytes, size_t size, const char *name,
                                         uint64_t max_pixels, vl2_image **image, vl2_error *error);
 
-/* From pixels [height, width, 3], rows `stride` bytes apart (stride >= 3 * width). They are copied. */
+/* From pixels [height, width, 3], rows `stride` bytes apart (stride >= 3 * width). They are copied.
+ * VL2_ERROR_ARGUMENT, VL2_ERROR_MEMORY. */
 VL2_API vl2_status vl2_image_from_rgb(const uint8_t *pixels, int width, int height, size_t stride,
                                       vl2_image **image, vl2_error *error);
 
@@ -123,7 +128,8 @@ VL2_API int vl2_image_width(const vl2_image *image);
 VL2_API int vl2_image_height(const vl2_image *image);
 VL2_API const uint8_t *vl2_image_pixels(const vl2_image *image); /* [height, width, 3], no gaps */
 
-/* Writes a PNG file: first under a temporary name beside it, then renamed. VL2_ERROR_IO. */
+/* Writes a PNG file: first under a temporary name beside it, then renamed; a device or pipe is
+ * written to directly. VL2_ERROR_IO, VL2_ERROR_MEMORY. */
 VL2_API vl2_status vl2_image_write_png(const vl2_image *image, const char *path, vl2_error *error);
 
 /* ------------------------------------------------------------------------------------ boxes */
@@ -131,7 +137,7 @@ VL2_API vl2_status vl2_image_write_png(const vl2_image *image, const char *path,
 /* One detected box. */
 typedef struct vl2_box {
     const char *label; /* the text between <|ref|> and <|/ref|> */
-    double normalized[4]; /* x1 y1 x2 y2 as the model wrote them, 0 to 999 */
+    double normalized[4]; /* x1 y1 x2 y2 as the model wrote them, meant to be 0 to 999 */
     int pixels[4];        /* trunc(value / 999 * side), in the picture's pixels; not clamped */
 } vl2_box;
 
@@ -151,7 +157,8 @@ VL2_API const char *vl2_boxes_problem(const vl2_boxes *boxes, size_t index);
 /* False where the reference's parse_ref_bbox gives up on the whole answer and returns None. */
 VL2_API bool vl2_boxes_reference_accepts(const vl2_boxes *boxes);
 
-/* A copy of the picture with the boxes drawn on it, one colour per label, the label beside the box. */
+/* A copy of the picture with the boxes drawn on it, one colour per label, the label beside the box.
+ * VL2_ERROR_MEMORY. */
 VL2_API vl2_status vl2_image_draw_boxes(const vl2_image *image, const vl2_boxes *boxes,
                                         vl2_image **drawn, vl2_error *error);
 
@@ -160,19 +167,24 @@ VL2_API vl2_status vl2_image_draw_boxes(const vl2_image *image, const vl2_boxes 
 /* Byte-level BPE as described by a tokenizer.json. */
 typedef struct vl2_tokenizer vl2_tokenizer;
 
-/* `path` is a tokenizer.json or a model (folder) that has one. VL2_ERROR_MODEL, VL2_ERROR_MEMORY. */
+/* `path` is a tokenizer.json or a model (folder) that has one. From a folder, it also has the
+ * special tokens that the reference adds where they are missing. VL2_ERROR_MODEL,
+ * VL2_ERROR_MEMORY. */
 VL2_API vl2_status vl2_tokenizer_open(const char *path, vl2_tokenizer **tokenizer,
                                       vl2_error *error);
 VL2_API void vl2_tokenizer_close(vl2_tokenizer *tokenizer);
 
-/* Token ids of a text. Special tokens written in the text are recognised; nothing is added before or
- * after. *ids (vl2_free) has *count entries. VL2_ERROR_MEMORY. */
+/* Token ids of a text. Special tokens written in the text are recognised; nothing is added before
+ * or after. *ids (vl2_free; NULL if there are none) has *count entries. Bytes that are not valid
+ * UTF-8 count as U+FFFD. VL2_ERROR_ARGUMENT for 1 GiB or more, VL2_ERROR_MEMORY,
+ * VL2_ERROR_UNSUPPORTED if a pattern of the tokenizer takes too long on this text. */
 VL2_API vl2_status vl2_tokenizer_encode(const vl2_tokenizer *tokenizer, const char *text,
                                         size_t size, int32_t **ids, size_t *count,
                                         vl2_error *error);
 
-/* The text of token ids: *text (vl2_free) is NUL-terminated and has *size bytes before the NUL. Bytes that are
- * not valid UTF-8 become U+FFFD. VL2_ERROR_ARGUMENT for an id outside the vocabulary. */
+/* The text of token ids: *text (vl2_free) is NUL-terminated and has *size bytes before the NUL.
+ * Bytes that are not valid UTF-8 become U+FFFD. VL2_ERROR_ARGUMENT for an id outside the
+ * vocabulary, VL2_ERROR_MEMORY. */
 VL2_API vl2_status vl2_tokenizer_decode(const vl2_tokenizer *tokenizer, const int32_t *ids,
                                         size_t count, bool skip_special, char **text,
                                         size_t *size, vl2_error *error);
@@ -182,11 +194,12 @@ VL2_API int32_t vl2_tokenizer_id(const vl2_tokenizer *tokenizer, const char *tok
 
 /* ------------------------------------------------------------------------------------ tiles */
 
-/* The tiles that the vision tower sees of one picture: the global view, then the local tiles row by row. */
+/* The tiles that the vision tower sees of one picture: the global view, then the local tiles row by
+ * row. */
 typedef struct vl2_tiles vl2_tiles;
 
-/* Cuts a picture as the model in folder `model_path` wants it (config.json, processor_config.json;
- * weights are not needed). With `tiling` false: the global view and one identical local tile, as for
+/* Cuts a picture as the model in folder `model_path` wants it (only its processor_config.json is
+ * read). With `tiling` false: the global view and one identical local tile, as for
  * conversations of more than two pictures. VL2_ERROR_MODEL, VL2_ERROR_INPUT, VL2_ERROR_MEMORY. */
 VL2_API vl2_status vl2_tiles_create(const char *model_path, const vl2_image *image, bool tiling,
                                     vl2_tiles **tiles, vl2_error *error);
@@ -210,10 +223,11 @@ typedef struct vl2_model_options {
 
 VL2_API void vl2_model_options_defaults(vl2_model_options *options);
 
-/* Opens a Hugging Face folder (config.json, processor_config.json, tokenizer.json, *.safetensors). The weights
- * are mapped, not read: memory is touched when a tensor is used first. Every tensor's name and shape is
- * checked against the configuration. `options` may be NULL.
- * Errors: VL2_ERROR_MODEL with a message that names file, field, found and expected; VL2_ERROR_MEMORY. */
+/* Opens a Hugging Face folder (config.json, processor_config.json, tokenizer.json, *.safetensors).
+ * The weights are mapped, not read: memory is touched when a tensor is used first. Every tensor's
+ * name and shape is checked against the configuration. `options` may be NULL.
+ * Errors: VL2_ERROR_MODEL with a message that names file, field, found and expected;
+ * VL2_ERROR_MEMORY. */
 VL2_API vl2_status vl2_model_open(const char *path, const vl2_model_options *options,
                                   vl2_model **model, vl2_error *error);
 VL2_API void vl2_model_close(vl2_model *model); /* after all its sessions */
@@ -228,7 +242,8 @@ typedef struct vl2_model_info {
     int vision_layers, vision_width, vision_heads, vision_mlp_width;
     int tile_side, patch_side, tokens_per_tile_side, candidate_resolutions;
     int shards, tensors;
-    uint64_t parameters, parameters_active; /* active: read for one token of text, vision excluded */
+    /* active: read for one token of text, vision excluded */
+    uint64_t parameters, parameters_active;
     uint64_t parameters_vision, parameters_projector, parameters_language, parameters_experts;
     uint64_t file_bytes, weight_bytes;
     uint64_t kv_bytes_per_token;
@@ -240,7 +255,7 @@ VL2_API void vl2_model_get_info(const vl2_model *model, vl2_model_info *info);
 VL2_API const char *vl2_model_unexpected(const vl2_model *model, size_t index);
 VL2_API const vl2_tokenizer *vl2_model_tokenizer(const vl2_model *model);
 
-/* ------------------------------------------------------------------------------------ conversation */
+/* --------------------------------------------------------------------------------- conversation */
 
 /* Messages in order, with their pictures. */
 typedef struct vl2_conversation vl2_conversation;
@@ -248,18 +263,21 @@ typedef struct vl2_conversation vl2_conversation;
 VL2_API vl2_status vl2_conversation_create(vl2_conversation **conversation, vl2_error *error);
 VL2_API void vl2_conversation_close(vl2_conversation *conversation);
 
-/* Reads the format of the reference's README: a JSON list of {"role", "content", "images"?}. Picture
- * paths are taken relative to the JSON file's folder first, then to the working folder.
+/* Reads the format of the reference's README: a JSON list of {"role", "content", "images"?}.
+ * Picture paths are taken relative to the JSON file's folder first, then to the working folder. An
+ * object that has the list under "conversation" will do, and "-" is standard input.
  * VL2_ERROR_INPUT, VL2_ERROR_MEMORY. */
 VL2_API vl2_status vl2_conversation_load(const char *path, uint64_t max_pixels,
                                          vl2_conversation **conversation, vl2_error *error);
-/* Writes the same format; pictures that did not come from a file are refused. VL2_ERROR_IO. */
+/* Writes the same format. VL2_ERROR_ARGUMENT for what it cannot hold: pictures that did not come
+ * from a file, text that is not UTF-8 or has a NUL. VL2_ERROR_IO, VL2_ERROR_MEMORY. */
 VL2_API vl2_status vl2_conversation_save(const vl2_conversation *conversation, const char *path,
                                          vl2_error *error);
 
 /* Appends a message. role: "<|User|>" or "user", "<|Assistant|>" or "assistant", "system" or
- * "deepseekapi-sys" (first message only). Each <image> in the content of a user takes the next picture;
- * whether their numbers agree is checked when the conversation is answered. The images are retained.
+ * "deepseekapi-sys" (first message only). Each <image> in the content of a user takes the next
+ * picture; whether their numbers agree is checked when the conversation is answered. The images are
+ * retained.
  * VL2_ERROR_INPUT for an unknown role, VL2_ERROR_MEMORY. */
 VL2_API vl2_status vl2_conversation_add(vl2_conversation *conversation, const char *role,
                                         const char *content, size_t content_size,
@@ -281,7 +299,7 @@ typedef struct vl2_session vl2_session;
 
 typedef struct vl2_session_options {
     int context; /* most tokens, prompt and answer; 0: what the model was made for */
-    int chunk;   /* prompt tokens that go through the decoder at once; default 512 */
+    int chunk;   /* prompt tokens that go through the decoder at once; default (and for 0) 512 */
     int threads; /* 0: vl2_cpu_count() */
     vl2_progress_callback progress; /* may be NULL */
     void *progress_user;
@@ -300,7 +318,7 @@ typedef struct vl2_sampling {
     double top_p;              /* 1: off */
     double min_p;              /* 0: off */
     double repetition_penalty; /* 1: off */
-    bool penalize_prompt;      /* the penalty covers the prompt's ids too (the reference's web demo) */
+    bool penalize_prompt;      /* the penalty covers the prompt's ids too, as in the web demo */
     uint64_t seed;             /* equal seeds give equal answers */
 } vl2_sampling;
 
@@ -322,10 +340,10 @@ typedef enum vl2_finish {
     VL2_FINISH_CANCELLED  /* vl2_session_cancel, or the callback said so */
 } vl2_finish;
 
-/* Called for each piece of the answer, whole UTF-8 characters only; `text` (size bytes, NUL-terminated) is
- * borrowed for the call and may be empty. `token` is the newest token, or -1 where the end of the answer sets
- * free text that might have become a stop string. Special tokens stand as text (<|ref|>), except for the
- * end. Returning false ends the answer. */
+/* Called for each piece of the answer, whole UTF-8 characters only; `text` (size bytes,
+ * NUL-terminated) is borrowed for the call and may be empty. `token` is the newest token, or -1
+ * where the end of the answer sets free text that might have become a stop string. Special tokens
+ * stand as text (<|ref|>), except for the end. Returning false ends the answer. */
 typedef bool (*vl2_token_callback)(const char *text, size_t size, int32_t token, void *user);
 
 typedef struct vl2_answer {
@@ -343,18 +361,20 @@ typedef struct vl2_answer {
 } vl2_answer;
 
 /* Answers a conversation whose last message is an assistant turn with empty content (it is added if
- * the last message is a user's); text in that turn is continued. The KV cache of the prefix that this conversation has in
- * common with the session's last one is kept.
- * `callback` may be NULL; `answer` is filled also on VL2_ERROR_CANCELLED as far as it came, and freed by
- * vl2_answer_clear. Errors: VL2_ERROR_CONTEXT (the message says how many tokens each picture took),
- * VL2_ERROR_INPUT, VL2_ERROR_MEMORY, VL2_ERROR_CANCELLED (during the prompt; later it is a finish reason). */
+ * the last message is a user's); text in that turn is continued. The KV cache of the prefix that
+ * this conversation has in common with the session's last one is kept.
+ * `callback` may be NULL; `answer` is filled also on VL2_ERROR_CANCELLED as far as it came, and
+ * freed by vl2_answer_clear. Errors: VL2_ERROR_CONTEXT (the message says how many tokens each
+ * picture took), VL2_ERROR_INPUT, VL2_ERROR_MEMORY, VL2_ERROR_CANCELLED (during the prompt; later
+ * it is a finish reason). */
 VL2_API vl2_status vl2_session_generate(vl2_session *session, const vl2_conversation *conversation,
                                         const vl2_generate_options *options,
                                         vl2_token_callback callback, void *user,
                                         vl2_answer *answer, vl2_error *error);
 VL2_API void vl2_answer_clear(vl2_answer *answer);
 
-/* Ends the running vl2_session_generate soon. From any thread, and from a signal handler. */
+/* Ends the running vl2_session_generate or vl2_session_trace soon; without one it does nothing.
+ * From any thread, and from a signal handler. */
 VL2_API void vl2_session_cancel(vl2_session *session);
 
 /* Bytes that the session holds: KV cache and work space. */
@@ -364,13 +384,13 @@ VL2_API uint64_t vl2_session_memory(const vl2_session *session);
 
 typedef struct vl2_trace_options {
     int tokens;  /* greedy tokens to generate; default 24; the end token does not stop them */
-    size_t tile; /* the tile, counted over all pictures, whose vision_out and projector_out are written */
+    size_t tile; /* whose vision_out and projector_out are written, counted over all pictures */
 } vl2_trace_options;
 
 VL2_API void vl2_trace_options_defaults(vl2_trace_options *options);
 
-/* Runs a conversation and writes every stage into folder `out` (made if missing): trace.json and raw
- * little-endian float32 arrays; see vl2-trace(1). `options` may be NULL. VL2_ERROR_IO and what
+/* Runs a conversation and writes every stage into folder `out` (made if missing): trace.json and
+ * raw little-endian float32 arrays; see vl2-trace(1). `options` may be NULL. VL2_ERROR_IO and what
  * vl2_session_generate gives. */
 VL2_API vl2_status vl2_session_trace(vl2_session *session, const vl2_conversation *conversation,
                                      const vl2_trace_options *options, const char *out,
@@ -380,12 +400,12 @@ typedef struct vl2_synth_options {
     const char *size; /* "tiny", "small" or "base": the published shapes */
     uint64_t seed;
     const char *out;       /* folder; made if missing, refused if it has a checkpoint already */
-    uint64_t shard_bytes;  /* most bytes per file; default 4 GiB */
-    bool overwrite;
+    uint64_t shard_bytes;  /* most bytes per file; default (and for 0) 4 GiB */
+    bool overwrite;        /* a checkpoint that is there is removed first */
     vl2_progress_callback progress; /* may be NULL */
     void *progress_user;
-    /* May be NULL. Asked every few megabytes, by the thread that called vl2_synth; returning true ends the
-     * call with VL2_ERROR_CANCELLED. */
+    /* May be NULL. Asked every few megabytes, by the thread that called vl2_synth; returning true
+     * ends the call with VL2_ERROR_CANCELLED. */
     bool (*cancelled)(void *user);
     void *cancelled_user;
 } vl2_synth_options;
@@ -393,12 +413,13 @@ typedef struct vl2_synth_options {
 VL2_API void vl2_synth_options_defaults(vl2_synth_options *options);
 
 /* Writes a checkpoint of a published shape with random weights, in the published layout, with a
- * byte-level stand-in tokenizer of the right vocabulary size. When it fails or is cancelled, it removes
- * what it has written. VL2_ERROR_ARGUMENT, VL2_ERROR_IO, VL2_ERROR_MEMORY, VL2_ERROR_CANCELLED. */
+ * byte-level stand-in tokenizer of the right vocabulary size. When it fails or is cancelled, it
+ * removes what it has written. VL2_ERROR_ARGUMENT, VL2_ERROR_IO, VL2_ERROR_MEMORY,
+ * VL2_ERROR_CANCELLED. */
 VL2_API vl2_status vl2_synth(const vl2_synth_options *options, vl2_error *error);
 
-/* This machine as vl2 sees it: instruction sets, caches, and which kernel fills each slot. As text, or as one JSON
- * object. The caller frees it with vl2_free; NULL if there is no memory. */
+/* This machine as vl2 sees it: instruction sets, caches, and which kernel fills each slot. As text,
+ * or as one JSON object. The caller frees it with vl2_free; NULL if there is no memory. */
 VL2_API char *vl2_cpu_report(bool json);
 
 /* Physical cores that this process may use: affinity and control group quotas included. At least

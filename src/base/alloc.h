@@ -16,8 +16,8 @@ void *base_malloc(size_t count, size_t size);
 /* Changes the size of a block; on failure the old block stays valid and NULL is returned. */
 void *base_realloc(void *block, size_t count, size_t size);
 
-/* count * size bytes at a multiple of 64 bytes (a cache line, an AVX-512 register), not set to zero.
- * Free with base_free. */
+/* count * size bytes at a multiple of 64 bytes (a cache line, an AVX-512 register), not set to
+ * zero. Free with base_free. */
 void *base_alloc_aligned(size_t count, size_t size);
 
 void base_free(void *block);

@@ -5,8 +5,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* All zero is an empty buffer. `data` (base_free) may be NULL while size is 0; otherwise a NUL stands
- * behind the last byte. */
+/* All zero is an empty buffer. `data` (base_free) may be NULL while size is 0; otherwise a NUL
+ * stands behind the last byte. */
 typedef struct buffer {
     char *data;
     size_t size, capacity;

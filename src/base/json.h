@@ -13,8 +13,8 @@ vl2_status json_open(const char *path, size_t limit, vl2_status status, json_t *
 vl2_status json_parse(const char *text, size_t size, const char *name, vl2_status status,
                       json_t **root, vl2_error *error);
 
-/* Fields of one object. The first failure is kept and the getters after it return their fallback, so
- * that a reader can fetch all its fields and look at `status` once. */
+/* Fields of one object. The first failure is kept and the getters after it return their fallback,
+ * so that a reader can fetch all its fields and look at `status` once. */
 typedef struct json_fields {
     const char *file;     /* for messages */
     const char *section;  /* for messages, such as "language_config"; "" at the top */
@@ -24,8 +24,8 @@ typedef struct json_fields {
     vl2_error *error;
 } json_fields;
 
-/* A `required` getter fails when the key is missing or null; the others return the fallback then. All
- * fail on a value of another type or outside [minimum, maximum]. */
+/* A `required` getter fails when the key is missing or null; the others return the fallback then.
+ * All fail on a value of another type or outside [minimum, maximum]. */
 int64_t json_fields_integer(json_fields *fields, const char *key, int64_t minimum,
                             int64_t maximum, int64_t fallback);
 int64_t json_fields_required_integer(json_fields *fields, const char *key, int64_t minimum,

@@ -27,7 +27,8 @@ const char *tensor_shape_text(const int64_t *shape, int rank, char *text, size_t
 {
     size_t used = (size_t)snprintf(text, size, "[");
     for (int i = 0; i < rank && used < size; i++) {
-        used += (size_t)snprintf(text + used, size - used, "%s%" PRId64, i > 0 ? ", " : "", shape[i]);
+        used += (size_t)snprintf(text + used, size - used, "%s%" PRId64, i > 0 ? ", " : "",
+                                 shape[i]);
     }
     if (used < size) {
         snprintf(text + used, size - used, "]");
