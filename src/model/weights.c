@@ -59,6 +59,11 @@ static void note_missing(binder *b, const char *name)
     }
 }
 
+static bool goes_on(const binder *b)
+{
+    return b->status == VL2_OK && b->missing_count < MISSING_NAMES_COUNTED;
+}
+
 static bool same_shape(weight found, const int64_t *shape, int rank)
 {
     return found->rank == rank && memcmp(found->shape, shape, (size_t)rank * sizeof(*shape)) == 0;
@@ -215,7 +220,7 @@ static void bind_layer(binder *b, const language_config *config, int index, laye
         set_prefix(b, "language.model.layers.%d.mlp.shared_experts.", index);
         bind_mlp(b, hidden, config->expert_width * config->shared_experts, &layer->mlp);
     }
-    for (int e = 0; e < config->gate.experts && b->missing_count < MISSING_NAMES_COUNTED; e++) {
+    for (int e = 0; e < config->gate.experts && goes_on(b); e++) {
         set_prefix(b, "language.model.layers.%d.mlp.experts.%d.", index, e);
         bind_mlp(b, hidden, config->expert_width, &layer->experts[e]);
     }
@@ -238,7 +243,7 @@ static void bind_all(binder *b, const model_config *config)
     if (!language->tied_embeddings) {
         weights->head = take(b, "lm_head.weight", 2, language->vocabulary, language->hidden);
     }
-    for (int i = 0; i < language->layers && b->missing_count < MISSING_NAMES_COUNTED; i++) {
+    for (int i = 0; i < language->layers && goes_on(b); i++) {
         bind_layer(b, language, i, &weights->layers[i]);
     }
 }
