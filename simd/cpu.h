@@ -58,8 +58,8 @@ typedef struct cpu_info {
     int threads;           /* logical, online; at least 1 */
 } cpu_info;
 
-/* AVX, AVX-512 and AMX count only if XCR0 says that their registers are saved; AMX also asks the kernel
- * for the permission to use tiles (arch_prctl), which the whole process then has. */
+/* AVX, AVX-512 and AMX count only if XCR0 says that their registers are saved; AMX also asks the
+ * kernel for the permission to use tiles (arch_prctl), which the whole process then has. */
 void cpu_detect(cpu_info *info);
 cpu_features cpu_detect_features(void);
 
@@ -72,7 +72,8 @@ static inline bool cpu_has(cpu_features features, cpu_features needs)
 /* "avx2"; NULL outside the list. */
 const char *cpu_feature_name(int feature);
 
-/* Applies a VL2_CPU text to what is available. Words are separated by commas and read from the left:
+/* Applies a VL2_CPU text to what is available. Words are separated by commas and read from the
+ * left:
  *   generic avx2 avx512 vnni amx | neon dotprod i8mm | native
  *                        at most this level; a level of another architecture leaves nothing
  *   -FEATURE, -LEVEL     without this feature, or without what this level adds to the one below

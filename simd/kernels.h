@@ -3,13 +3,16 @@
  * data, never changed afterwards, and may be used by any number of threads.
  *
  * Rules for all slots:
- *  - float arrays have the alignment of a float, weights and `source` only that of a byte (safetensors
- *    gives no more); nothing outside the named ranges is read or written; all counts may be 0 unless said.
+ *  - float arrays have the alignment of a float, weights and `source` only that of a byte
+ *    (safetensors gives no more); nothing outside the named ranges is read or written; all counts
+ *    may be 0 unless said.
  *  - arrays do not overlap except where "in place" is said: then they are the same array.
- *  - weights are row-major [rows, k], rows `row_stride` elements apart (>= k), little-endian numbers.
- *  - a result depends only on the arguments of its own row: not on where the array starts, not on how
- *    rows or activation rows are divided among calls. Two ISAs differ within the tolerances, e = 2^-24:
- *    |computed - exact| <= the tolerance, for finite input whose exact result is a normal float.
+ *  - weights are row-major [rows, k], rows `row_stride` elements apart (>= k), little-endian
+ *    numbers.
+ *  - a result depends only on the arguments of its own row: not on where the array starts, not on
+ *    how rows or activation rows are divided among calls. Two ISAs differ within the tolerances,
+ *    e = 2^-24: |computed - exact| <= the tolerance, for finite input whose exact result is a
+ *    normal float.
  *  - infinities and NaN in the input give infinities or NaN, never a fault.
  */
 #ifndef SIMD_KERNELS_H
@@ -26,9 +29,9 @@ typedef void kernel_widen(const void *source, float *out, size_t count);
 typedef void kernel_matvec(const void *weight, size_t row_stride, size_t rows, size_t k,
                            const float *x, float *y);
 
-/* y[batch, rows]: y[b * y_stride + r] = sum over k of weight[r, k] * x[b * x_stride + k], with one pass
- * over the weights; made for a batch of 2 to 8, right for any. Each number is bit for bit that of
- * kernel_matvec on its row of x. Tolerance as there. */
+/* y[batch, rows]: y[b * y_stride + r] = sum over k of weight[r, k] * x[b * x_stride + k], with one
+ * pass over the weights; made for a batch of 2 to 8, right for any. Each number is bit for bit that
+ * of kernel_matvec on its row of x. Tolerance as there. */
 typedef void kernel_matmul_few(const void *weight, size_t row_stride, size_t rows, size_t k,
                                const float *x, size_t x_stride, size_t batch, float *y,
                                size_t y_stride);
@@ -43,17 +46,18 @@ typedef void kernel_rms_norm(const float *x, const float *weight, float eps, siz
 typedef void kernel_layer_norm(const float *x, const float *weight, const float *bias, float eps,
                                size_t n, float *out);
 
-/* In place: p[i] = exp(scale * x[i]) / sum over j of exp(scale * x[j]), with the largest scale * x taken
- * off first (scale > 0), and a sum in a fixed order. -infinity gives exactly 0; at least one number
- * must be finite. Tolerance: e p (8 + 4 scale (max x - x)), or 2^-120 where p is below that. */
+/* In place: p[i] = exp(scale * x[i]) / sum over j of exp(scale * x[j]), with the largest scale * x
+ * taken off first (scale > 0), and a sum in a fixed order. -infinity gives exactly 0; at least one
+ * number must be finite. Tolerance: e p (8 + 4 scale (max x - x)), or 2^-120 where p is below
+ * that. */
 typedef void kernel_softmax(float *x, size_t n, float scale);
 
-/* out = gate / (1 + exp(-gate)) * up. out may be gate or up. Tolerance: 8 e |out|; where gate < -87 the
- * factor of up is within 1e-35 of the exact one instead. */
+/* out = gate / (1 + exp(-gate)) * up. out may be gate or up. Tolerance: 8 e |out|; where gate < -87
+ * the factor of up is within 1e-35 of the exact one instead. */
 typedef void kernel_silu_mul(const float *gate, const float *up, float *out, size_t n);
 
-/* In place. gelu_tanh: x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))); gelu_erf: x/2 (1 + erf(x/sqrt 2)).
- * Tolerance: 6 e |x|. */
+/* In place. gelu_tanh: x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))); gelu_erf: x/2 (1 + erf(x/sqrt
+ * 2)). Tolerance: 6 e |x|. */
 typedef void kernel_gelu(float *x, size_t n);
 
 /* sum over i of a[i] * b[i]. Tolerance: 2e-6 * sum |a * b| for n to 16384. */
@@ -62,8 +66,8 @@ typedef float kernel_dot(const float *a, const float *b, size_t n);
 /* y[i] += alpha * x[i]. Tolerance: 2 e (|alpha x| + |y|). */
 typedef void kernel_axpy(float alpha, const float *x, float *y, size_t n);
 
-/* In place, n even: n/2 pairs (a, b) become (a cos - b sin, b cos + a sin), cos and sin being [n/2].
- * rope_half pairs x[i] with x[i + n/2]; rope_interleaved pairs x[2i] with x[2i + 1].
+/* In place, n even: n/2 pairs (a, b) become (a cos - b sin, b cos + a sin), cos and sin being
+ * [n/2]. rope_half pairs x[i] with x[i + n/2]; rope_interleaved pairs x[2i] with x[2i + 1].
  * Tolerance: 2 e (|a| + |b|). */
 typedef void kernel_rope(float *x, const float *cosine, const float *sine, size_t n);
 
@@ -102,13 +106,13 @@ typedef struct kernels {
     const char *isa[KERNEL_COUNT]; /* of each slot the implementation chosen: "ref", "avx2", ... */
 } kernels;
 
-/* Fills every slot with the best kernel that needs no feature outside `features`. The caller vouches
- * that the processor has them. No features gives the reference. */
+/* Fills every slot with the best kernel that needs no feature outside `features`. The caller
+ * vouches that the processor has them. No features gives the reference. */
 void kernels_select(cpu_features features, kernels *table);
 
-/* The same for this processor as masked by the environment variable VL2_CPU. NULL, or the word of VL2_CPU
- * that is unknown (borrowed from the environment; it ends at a comma or the NUL), for the caller to
- * report; the table is filled then as if VL2_CPU were not set. */
+/* The same for this processor as masked by the environment variable VL2_CPU. NULL, or the word of
+ * VL2_CPU that is unknown (borrowed from the environment; it ends at a comma or the NUL), for the
+ * caller to report; the table is filled then as if VL2_CPU were not set. */
 const char *kernels_default(kernels *table);
 
 /* "widen_bf16"; NULL outside the list. */

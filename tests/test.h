@@ -1,4 +1,5 @@
-/* What every test program includes: cmocka in its required order, and the reference data's folder. */
+/* What every test program includes: cmocka in its required order, and the reference data's
+ * folder. */
 #ifndef TEST_H
 #define TEST_H
 

@@ -1,4 +1,5 @@
-/* Hardware capabilities from the auxiliary vector (Linux Documentation/arch/arm64/elf_hwcaps.rst). */
+/* Hardware capabilities from the auxiliary vector (Linux
+ * Documentation/arch/arm64/elf_hwcaps.rst). */
 #include "simd/arch.h"
 
 #include <stdio.h>

@@ -1,5 +1,5 @@
-/* The vocabulary of simd/lanes/ in NEON as every ARMv8-A has it: 8 floats in two registers, so that a
- * chain of additions is as long as on AVX2 and two multiplications are in flight. */
+/* The vocabulary of simd/lanes/ in NEON as every ARMv8-A has it: 8 floats in two registers, so that
+ * a chain of additions is as long as on AVX2 and two multiplications are in flight. */
 #ifndef SIMD_ARM_LANES_NEON_H
 #define SIMD_ARM_LANES_NEON_H
 

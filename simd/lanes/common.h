@@ -11,8 +11,8 @@
  *   lanes_fma_alternate                                 a b - c in even lanes, a b + c in odd ones
  *   lanes_minimum, lanes_maximum(a, b)                  b where a is NaN or (on x86) b is
  *   lanes_select_less(a, b, yes, no)                    yes where a < b, else (NaN too) no
- *   lanes_power_of_two(n)                               2^n for whole -126 <= n <= 127; n = -127 gives 0
- *                                                       and n = 128 infinity
+ *   lanes_power_of_two(n)                               2^n for whole -126 <= n <= 127; n = -127
+ *                                                       gives 0 and n = 128 infinity
  *   lanes_sum, lanes_largest                            over all lanes, in a fixed order
  *   lanes_f64_*                                         sums in double of LANES floats a step
  * and MATVEC_ROWS, MATMUL_ROWS, MATMUL_BATCH: how many sums the registers hold, see matmul.h. */

@@ -1,5 +1,5 @@
-/* exp and erf of LANES floats. The polynomials are minimax fits (Remez exchange); in the comments their
- * largest error before rounding, relative unless said. */
+/* exp and erf of LANES floats. The polynomials are minimax fits (Remez exchange); in the comments
+ * their largest error before rounding, relative unless said. */
 #ifndef SIMD_LANES_EXPONENTIAL_H
 #define SIMD_LANES_EXPONENTIAL_H
 
@@ -39,7 +39,8 @@ LANES_INLINE lanes lanes_erf(lanes x)
     /* erf(x) / x - 1 in x^2 for x^2 <= 0.86; 2e-8 */
     static const float near[] = {-0.000596580591868f, 0.0049883081685f, -0.02676333071f,
                                  0.112817267647f, -0.376124852903f, 0.128379148315f};
-    /* -log(1 - erf(t)) for 0.92 <= t <= 4; erf within 1.5e-9 absolute. Beyond 4, erf rounds to 1. */
+    /* -log(1 - erf(t)) for 0.92 <= t <= 4; erf within 1.5e-9 absolute. Beyond 4, erf rounds to
+     * 1. */
     static const float far[] = {-0.000194944781256f, 0.00303367384237f, -0.0221897060022f,
                                 0.103856234337f, 0.637265904244f, 1.12762731484f,
                                 0.000207028195219f};

@@ -1,8 +1,8 @@
 /* Few rows of activations times many rows of weights; dot_f32. See simd/kernels.h.
  *
- * Every output is one chain of LANES partial sums, over k in steps of LANES, and then their sum in a fixed
- * order: so it does not matter in which block of rows and batch it was computed. A block keeps
- * rows x batch such chains in registers to hide the latency of the multiply-add. */
+ * Every output is one chain of LANES partial sums, over k in steps of LANES, and then their sum in
+ * a fixed order: so it does not matter in which block of rows and batch it was computed. A block
+ * keeps rows x batch such chains in registers to hide the latency of the multiply-add. */
 #include "simd/lanes/common.h"
 
 typedef enum weight_type {
@@ -51,7 +51,8 @@ LANES_INLINE lanes load_column(const float *x, size_t n)
     return n == LANES ? lanes_load(x) : lanes_load_first(x, n);
 }
 
-/* Numbers i to i + n - 1 of k; n is LANES (and constant) or less. `weight` and `x` are the block's. */
+/* Numbers i to i + n - 1 of k; n is LANES (and constant) or less. `weight` and `x` are the
+ * block's. */
 LANES_INLINE void multiply_step(weight_type type, const matmul_task *task, const char *weight,
                                 const float *x, size_t i, size_t n, size_t rows, size_t batch,
                                 block_sums *sums)
@@ -82,7 +83,8 @@ LANES_INLINE void multiply_step(weight_type type, const matmul_task *task, const
 }
 
 /* Asks for the same place in the next block of rows, a cache line of each row. The processor's own
- * prefetcher follows each row but stops at its end; at a short row that costs a third of the bandwidth. */
+ * prefetcher follows each row but stops at its end; at a short row that costs a third of the
+ * bandwidth. */
 LANES_INLINE void prefetch_next(const char *weight, size_t row_bytes, size_t offset, size_t bytes,
                                 size_t rows)
 {

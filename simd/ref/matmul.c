@@ -1,5 +1,5 @@
-/* Rows of weights times rows of activations. Eight partial sums, so that a compiler may keep them in
- * registers; products of floats are exact in double. */
+/* Rows of weights times rows of activations. Eight partial sums, so that a compiler may keep them
+ * in registers; products of floats are exact in double. */
 #include "simd/ref/ref.h"
 
 typedef float read_weight(const void *source);

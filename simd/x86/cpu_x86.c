@@ -60,7 +60,8 @@ cpu_features arch_features(void)
                flag(more.eax, 4, CPU_SET(AVXVNNI));
     }
     if ((saved & XCR0_AVX512) == XCR0_AVX512) {
-        set |= flag(extended.ebx, 16, CPU_SET(AVX512F)) | flag(extended.ebx, 17, CPU_SET(AVX512DQ)) |
+        set |= flag(extended.ebx, 16, CPU_SET(AVX512F)) |
+               flag(extended.ebx, 17, CPU_SET(AVX512DQ)) |
                flag(extended.ebx, 30, CPU_SET(AVX512BW)) |
                flag(extended.ebx, 31, CPU_SET(AVX512VL)) |
                flag(extended.ecx, 11, CPU_SET(AVX512VNNI)) |

@@ -1,4 +1,5 @@
-/* Chooses among the kernels of x86-64. Compiled for the oldest machine: no AVX code in this file. */
+/* Chooses among the kernels of x86-64. Compiled for the oldest machine: no AVX code in this
+ * file. */
 #include "simd/arch.h"
 #include "simd/x86/x86.h"
 

@@ -20,8 +20,9 @@ void answer_stream_init(answer_stream *stream, const tokenizer *tokenizer,
                         const vl2_generate_options *options, vl2_token_callback callback,
                         void *user);
 
-/* Takes one token and hands on what is certain by now: text that could be the beginning of a stop string
- * waits. `visible` false: the token adds no text (the end of the sentence). VL2_ERROR_MEMORY. */
+/* Takes one token and hands on what is certain by now: text that could be the beginning of a stop
+ * string waits. `visible` false: the token adds no text (the end of the sentence).
+ * VL2_ERROR_MEMORY. */
 vl2_status answer_stream_push(answer_stream *stream, int32_t token, bool visible,
                               vl2_error *error);
 

@@ -75,7 +75,8 @@ static void count_parameters(const vl2_model *model, vl2_model_info *info)
     snprintf(info->data_type, sizeof(info->data_type), "%s", data_type_name(most));
 }
 
-/* For one token of text: everything but the experts that were not chosen and the other embedding rows. */
+/* For one token of text: everything but the experts that were not chosen and the other embedding
+ * rows. */
 static uint64_t active_parameters(const vl2_model *model, const vl2_model_info *info)
 {
     const language_config *language = &model->config.language;

@@ -76,7 +76,8 @@ static vl2_status check_configs(const vl2_model *model, vl2_error *error)
     for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
         if (pairs[i].processor != pairs[i].config) {
             return vl2_fail(error, VL2_ERROR_MODEL,
-                            "%s/processor_config.json: %s: found %d, expected %d (%s of config.json)",
+                            "%s/processor_config.json: %s: found %d, expected %d (%s of "
+                            "config.json)",
                             model->path, pairs[i].field, pairs[i].processor, pairs[i].config,
                             pairs[i].expected);
         }

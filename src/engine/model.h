@@ -34,8 +34,8 @@ struct vl2_model {
 vl2_status engine_open_tokenizer(const char *folder, const char *pad_token, const char *image_token,
                                  tokenizer **tokenizer, vl2_error *error);
 
-/* The ids of the tokens that begin and end a sentence, by the spelling in tokenizer_config.json; else
- * those of config.json. */
+/* The ids of the tokens that begin and end a sentence, by the spelling in tokenizer_config.json;
+ * else those of config.json. */
 vl2_status engine_sentence_tokens(const char *folder, const tokenizer *tokenizer,
                                   const language_config *config, int32_t *bos, int32_t *eos,
                                   vl2_error *error);

@@ -4,7 +4,8 @@
 
 #include <string.h>
 
-/* Pictures in one conversation beyond which none is tiled (processing_deepseek_vl_v2.py, line 273). */
+/* Pictures in one conversation beyond which none is tiled (processing_deepseek_vl_v2.py, line
+ * 273). */
 #define TILING_PICTURE_LIMIT 2
 
 static void picture_free(picture *picture)

@@ -1,4 +1,5 @@
-/* The pictures of a session: cut into tiles, and the tiles' embedding rows once they are encoded. */
+/* The pictures of a session: cut into tiles, and the tiles' embedding rows once they are
+ * encoded. */
 #ifndef ENGINE_PICTURE_H
 #define ENGINE_PICTURE_H
 
@@ -35,8 +36,9 @@ typedef struct picture_store {
 
 void picture_store_free(picture_store *store);
 
-/* Makes the store hold exactly these images in this order. What is there already (the same image, cut the
- * same way) stays with its encoded tiles; tiles that no picture has any more are dropped. */
+/* Makes the store hold exactly these images in this order. What is there already (the same image,
+ * cut the same way) stays with its encoded tiles; tiles that no picture has any more are
+ * dropped. */
 vl2_status picture_store_set(picture_store *store, const vl2_model *model,
                              vl2_image *const *images, size_t count, vl2_error *error);
 

@@ -1,4 +1,5 @@
-/* What a vl2_session is made of, and the stages that vl2_session_generate and vl2_session_trace share. */
+/* What a vl2_session is made of, and the stages that vl2_session_generate and vl2_session_trace
+ * share. */
 #ifndef ENGINE_SESSION_H
 #define ENGINE_SESSION_H
 
@@ -30,8 +31,8 @@ typedef struct prepared_prompt {
     size_t image_tokens;
 } prepared_prompt;
 
-/* The messages as the prompt builder takes them; an empty assistant turn is added behind a user's. The
- * caller frees *messages (base_free); texts are borrowed from the conversation. */
+/* The messages as the prompt builder takes them; an empty assistant turn is added behind a user's.
+ * The caller frees *messages (base_free); texts are borrowed from the conversation. */
 vl2_status session_messages(const vl2_conversation *conversation, prompt_message **messages,
                             size_t *count, vl2_error *error);
 
@@ -40,7 +41,8 @@ vl2_status session_prepare(vl2_session *session, const vl2_conversation *convers
                            prepared_prompt *prepared, vl2_error *error);
 void prepared_prompt_free(prepared_prompt *prepared);
 
-/* Positions of the prompt whose KV cache can be kept: the common prefix, but not the last position. */
+/* Positions of the prompt whose KV cache can be kept: the common prefix, but not the last
+ * position. */
 size_t session_reusable(const vl2_session *session, const prepared_prompt *prepared);
 
 /* What a tracer is told of each tile that is encoded. */
@@ -52,18 +54,18 @@ typedef struct tile_observer {
     void *user;
 } tile_observer;
 
-/* Encodes the tiles that positions first .. of the prompt need and that have no rows yet. *encoded counts
- * them. VL2_ERROR_CANCELLED, VL2_ERROR_MEMORY. `observer` may be NULL. */
+/* Encodes the tiles that positions first .. of the prompt need and that have no rows yet. *encoded
+ * counts them. VL2_ERROR_CANCELLED, VL2_ERROR_MEMORY. `observer` may be NULL. */
 vl2_status session_encode(vl2_session *session, const prepared_prompt *prepared, size_t first,
                           size_t *encoded, const tile_observer *observer, vl2_error *error);
 
-/* Reads positions first .. of the prompt in chunks; session->logits and ->normed are then those of the last
- * position. `observer` may be NULL. */
+/* Reads positions first .. of the prompt in chunks; session->logits and ->normed are then those of
+ * the last position. `observer` may be NULL. */
 vl2_status session_prefill(vl2_session *session, const prepared_prompt *prepared, size_t first,
                            const decoder_observer *observer, vl2_error *error);
 
-/* One generated token at the next position: session->logits are then those behind it. The cache must
- * have room. */
+/* One generated token at the next position: session->logits are then those behind it. The cache
+ * must have room. */
 vl2_status session_step(vl2_session *session, int32_t token, vl2_error *error);
 
 /* The embedding row of one position of a prompt, [hidden]; its tile must be encoded. */

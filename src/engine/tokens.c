@@ -1,4 +1,5 @@
-/* The tokenizer of a model: its own, and the special tokens around it. Also the vl2_tokenizer API. */
+/* The tokenizer of a model: its own, and the special tokens around it. Also the vl2_tokenizer
+ * API. */
 #include "engine/model.h"
 
 #include "base/alloc.h"
@@ -13,8 +14,9 @@
 #define TOKENIZER_CONFIG_LIMIT ((size_t)16 << 20)
 
 /* In the order of DeepseekVLV2Processor.__init__, after the padding and image tokens. */
-static const char *const special_tokens[] = {"<|ref|>",       "<|/ref|>",  "<|det|>",      "<|/det|>",
-                                             "<|grounding|>", "<|User|>",  "<|Assistant|>"};
+static const char *const special_tokens[] = {
+    "<|ref|>",       "<|/ref|>",  "<|det|>",      "<|/det|>",
+    "<|grounding|>", "<|User|>",  "<|Assistant|>"};
 
 vl2_status engine_open_tokenizer(const char *folder, const char *pad_token, const char *image_token,
                                  tokenizer **tokenizer, vl2_error *error)

@@ -60,8 +60,9 @@ static json_t *kernel_list(const kernels *kernels)
 static char *report_json(const cpu_info *info, const kernels *kernels, const char *bad)
 {
     json_t *report =
-        json_pack("{s:s, s:i, s:i, s:i, s:I, s:I, s:I, s:o, s:o, s:b}", "brand", info->brand, "cores",
-                  info->cores, "threads", info->threads, "usable", team_processors(), "l1d_bytes",
+        json_pack("{s:s, s:i, s:i, s:i, s:I, s:I, s:I, s:o, s:o, s:b}", "brand", info->brand,
+                  "cores", info->cores,
+                  "threads", info->threads, "usable", team_processors(), "l1d_bytes",
                   (json_int_t)info->l1d, "l2_bytes", (json_int_t)info->l2, "l3_bytes",
                   (json_int_t)info->l3, "features", feature_list(info->features), "kernels",
                   kernel_list(kernels), "mask_valid", bad == NULL);
@@ -90,7 +91,8 @@ static char *report_text(const cpu_info *info, const kernels *kernels, const cha
 {
     buffer text = {NULL, 0, 0, false};
     char line[160];
-    snprintf(line, sizeof(line), "processor  %s\ncores      %d, %d threads, %d usable here\ncaches   ",
+    snprintf(line, sizeof(line), 
+             "processor  %s\ncores      %d, %d threads, %d usable here\ncaches   ",
              info->brand[0] ? info->brand : "unknown", info->cores, info->threads,
              team_processors());
     buffer_append_text(&text, line);
@@ -104,7 +106,8 @@ static char *report_text(const cpu_info *info, const kernels *kernels, const cha
             buffer_append_text(&text, cpu_feature_name(i));
         }
     }
-    buffer_append_text(&text, bad == NULL ? "\nkernels\n" : "\nkernels (VL2_CPU has an unknown word)\n");
+    buffer_append_text(&text, bad == NULL ? "\nkernels\n"
+                                          : "\nkernels (VL2_CPU has an unknown word)\n");
     for (int i = 0; i < KERNEL_COUNT; i++) {
         snprintf(line, sizeof(line), "  %-18s %s\n", kernel_name(i), kernels->isa[i]);
         buffer_append_text(&text, line);

@@ -1,5 +1,5 @@
-/* vl2_session_trace: every stage of one request, written to files that a script can compare with the
- * reference's. */
+/* vl2_session_trace: every stage of one request, written to files that a script can compare with
+ * the reference's. */
 #include "engine/session.h"
 
 #include "base/alloc.h"
@@ -121,7 +121,8 @@ static void trace_router(void *user, int layer, const int32_t *ids, const float 
 static vl2_status tracer_allocate(tracer *t)
 {
     const vl2_model *model = t->session->model;
-    size_t stages = 2 + (size_t)model->config.vision.layers, tiles = t->session->pictures.tile_count;
+    size_t stages = 2 + (size_t)model->config.vision.layers;
+    size_t tiles = t->session->pictures.tile_count;
     t->embeddings = base_malloc(t->positions * t->hidden, sizeof(float));
     t->hidden_last = base_malloc((t->layers + 2) * t->hidden, sizeof(float));
     t->layer_l2 = base_malloc((t->layers + 1) * t->positions, sizeof(float));
@@ -343,7 +344,8 @@ static vl2_status trace_greedy(tracer *t, int count, json_t *trace)
         json_array_append_new(tokens, json_integer(token));
         json_array_append_new(margins, json_real(margin));
         status = token_stream_push(&stream, token, &text, t->error);
-        if (status != VL2_OK || i + 1 == count || session->key_count >= session->decoder.positions) {
+        if (status != VL2_OK || i + 1 == count ||
+            session->key_count >= session->decoder.positions) {
             break;
         }
         status = session_step(session, token, t->error);

@@ -30,7 +30,8 @@ static widths widths_of(const language_config *config)
                     larger((size_t)config->query_rank, latent)};
 }
 
-/* Scratch of one worker for one head; see the tasks in attention_latent.c and attention_multi_head.c. */
+/* Scratch of one worker for one head; see the tasks in attention_latent.c and
+ * attention_multi_head.c. */
 static size_t head_scratch(const language_config *config, size_t positions)
 {
     size_t scores = ATTENTION_BLOCK * positions;
@@ -133,8 +134,8 @@ void attention_head_run(const kernels *kernels, const attention_head *head)
 }
 
 void attention_run(const compute *compute, attention_workspace *workspace,
-                   const attention_weights *weights, const kvcache *cache, int layer, const float *x,
-                   size_t first, size_t count, float *y)
+                   const attention_weights *weights, const kvcache *cache, int layer,
+                   const float *x, size_t first, size_t count, float *y)
 {
     const language_config *config = workspace->config;
     if (config->latent_attention) {

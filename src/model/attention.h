@@ -1,6 +1,6 @@
 /* Self-attention of one decoder layer over a chunk of positions: multi-head as in Llama
- * (transformers' LlamaAttention: half-split rotation over the whole head), or multi-head latent attention
- * (modeling_deepseek.py, DeepseekV2Attention: interleaved rotation of the rope part). */
+ * (transformers' LlamaAttention: half-split rotation over the whole head), or multi-head latent
+ * attention (modeling_deepseek.py, DeepseekV2Attention: interleaved rotation of the rope part). */
 #ifndef MODEL_ATTENTION_H
 #define MODEL_ATTENTION_H
 
@@ -9,8 +9,8 @@
 #include "model/rope.h"
 #include "model/weights.h"
 
-/* From this many positions in a chunk on, latent attention expands the latents to keys and values per
- * head; below, it moves the queries into the latent space ("absorbed"). */
+/* From this many positions in a chunk on, latent attention expands the latents to keys and values
+ * per head; below, it moves the queries into the latent space ("absorbed"). */
 #define ATTENTION_EXPAND 32
 
 typedef struct attention_workspace {
@@ -32,11 +32,11 @@ vl2_status attention_workspace_open(const language_config *config, const rope_ta
 void attention_workspace_close(attention_workspace *workspace);
 size_t attention_workspace_memory(const attention_workspace *workspace);
 
-/* x [count, hidden] is the normalized input of positions first .. first + count - 1, which are written to
- * the cache; y [count, hidden] (not x) receives the block's output (after o_proj). */
+/* x [count, hidden] is the normalized input of positions first .. first + count - 1, which are
+ * written to the cache; y [count, hidden] (not x) receives the block's output (after o_proj). */
 void attention_run(const compute *compute, attention_workspace *workspace,
-                   const attention_weights *weights, const kvcache *cache, int layer, const float *x,
-                   size_t first, size_t count, float *y);
+                   const attention_weights *weights, const kvcache *cache, int layer,
+                   const float *x, size_t first, size_t count, float *y);
 
 /* The two forms, for attention.c. */
 void attention_run_multi_head(const compute *compute, attention_workspace *workspace,
@@ -48,8 +48,8 @@ void attention_run_latent(const compute *compute, attention_workspace *workspace
 
 /* One head over a block of queries, causal: out = softmax(scale * q k^T) v.
  * q [rows, depth] (q_stride) stand at positions first .. first + rows - 1; k [first + rows, depth]
- * (k_stride); v [first + rows, value_depth] (v_stride); scores is scratch of ATTENTION_BLOCK rows of
- * first + rows floats; out [rows, value_depth] (out_stride). */
+ * (k_stride); v [first + rows, value_depth] (v_stride); scores is scratch of ATTENTION_BLOCK rows
+ * of first + rows floats; out [rows, value_depth] (out_stride). */
 typedef struct attention_head {
     const float *q, *k, *v;
     size_t q_stride, k_stride, v_stride, out_stride;

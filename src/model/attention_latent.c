@@ -1,6 +1,7 @@
 /* Multi-head latent attention (DeepSeek-V2 paper, section 2.1; modeling_deepseek.py,
- * DeepseekV2Attention). The cache holds the normalized latent c and the rotated shared key part; with
- * kv_b = [K; V] per head, a score is (q_nope . K c) + (q_rope . k_rope) and the output V (sum p c). */
+ * DeepseekV2Attention). The cache holds the normalized latent c and the rotated shared key part;
+ * with kv_b = [K; V] per head, a score is (q_nope . K c) + (q_rope . k_rope) and the output V (sum
+ * p c). */
 #include "model/attention.h"
 
 #include "model/linear.h"

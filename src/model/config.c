@@ -109,7 +109,8 @@ static void read_rope(json_fields *fields, language_config *language)
     rope->scaling = (rope_scaling)(1 + read_word(&inner, "type", "none", types + 1, 2));
     rope->factor = json_fields_number(&inner, "factor", 1e-3, 1e6, 1);
     rope->original_positions =
-        (int)json_fields_integer(&inner, "original_max_position_embeddings", 1, MAX_POSITIONS, 4096);
+        (int)json_fields_integer(&inner, "original_max_position_embeddings", 1, MAX_POSITIONS,
+                                 4096);
     rope->beta_fast = json_fields_number(&inner, "beta_fast", 1e-6, 1e6, 32);
     rope->beta_slow = json_fields_number(&inner, "beta_slow", 1e-6, 1e6, 1);
     rope->mscale = json_fields_number(&inner, "mscale", 0, 1e3, 1);

@@ -9,12 +9,13 @@
 typedef struct vision_config {
     int image_size; /* pixels per side of a tile */
     int patch_size; /* pixels per side of a patch */
-    int grid;       /* patches per side: image_size / patch_size, the rest of the pixels is unused */
+    int grid;       /* patches per side: image_size / patch_size, other pixels are unused */
     int width, layers, heads, head_width;
     int mlp_width; /* trunc(width * mlp_ratio) */
 } vision_config;
 
-/* downsample_mlp_gelu: ratio x ratio patches become one row, then a chain of linear layers with GELU. */
+/* downsample_mlp_gelu: ratio x ratio patches become one row, then a chain of linear layers with
+ * GELU. */
 typedef struct projector_config {
     int input_width;  /* vision width */
     int output_width; /* hidden width of the language model */
@@ -78,8 +79,8 @@ typedef struct model_config {
 /* Reads and checks a config.json. VL2_ERROR_MODEL names file, field, found and expected. */
 vl2_status model_config_open(const char *path, model_config *config, vl2_error *error);
 
-/* YaRN's correction of attention (modeling_deepseek.py, yarn_get_mscale): 1 up to a factor of 1, then
- * 0.1 * mscale * log(factor) + 1. */
+/* YaRN's correction of attention (modeling_deepseek.py, yarn_get_mscale): 1 up to a factor of 1,
+ * then 0.1 * mscale * log(factor) + 1. */
 double yarn_mscale(double factor, double mscale);
 
 /* True if a layer of the decoder has experts. */

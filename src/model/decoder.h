@@ -9,9 +9,11 @@
 
 /* What a tracer is told while a chunk goes through. Pointers are borrowed for the call. */
 typedef struct decoder_observer {
-    /* layer -1: the embedding rows; then each layer's output. rows [count, hidden] of positions first.. */
+    /* layer -1: the embedding rows; then each layer's output. rows [count, hidden] of positions
+     * first.. */
     void (*layer)(void *user, int layer, const float *rows, size_t first, size_t count);
-    /* After the gate of a layer with experts: ids and weights [count, k], scores [count, experts]. */
+    /* After the gate of a layer with experts: ids and weights [count, k], scores [count,
+     * experts]. */
     void (*router)(void *user, int layer, const int32_t *ids, const float *weights,
                    const float *scores, size_t first, size_t count);
     void *user;
@@ -38,10 +40,10 @@ vl2_status decoder_open(const language_config *config, const model_weights *weig
 void decoder_close(decoder *decoder);
 size_t decoder_memory(const decoder *decoder); /* bytes, KV cache included */
 
-/* Sends rows [count, hidden] (changed in place into the last layer's output) of positions first .. first +
- * count - 1 through all layers; first + count <= positions, count <= chunk. Everything before `first` must be in
- * the cache. `cancelled` (may be NULL) is looked at before each layer: VL2_ERROR_CANCELLED leaves the
- * cache right up to `first`. `observer` may be NULL. */
+/* Sends rows [count, hidden] (changed in place into the last layer's output) of positions first ..
+ * first + count - 1 through all layers; first + count <= positions, count <= chunk. Everything
+ * before `first` must be in the cache. `cancelled` (may be NULL) is looked at before each layer:
+ * VL2_ERROR_CANCELLED leaves the cache right up to `first`. `observer` may be NULL. */
 vl2_status decoder_run(decoder *decoder, float *rows, size_t first, size_t count,
                        const atomic_int *cancelled, const decoder_observer *observer,
                        vl2_error *error);

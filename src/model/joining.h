@@ -1,6 +1,6 @@
-/* Where each embedding row of a picture comes from (modeling_deepseek_vl_v2.py, prepare_inputs_embeds): the
- * global view and the local tiles as one picture each, row by row, a newline row behind every picture row,
- * a separator between the two. */
+/* Where each embedding row of a picture comes from (modeling_deepseek_vl_v2.py,
+ * prepare_inputs_embeds): the global view and the local tiles as one picture each, row by row, a
+ * newline row behind every picture row, a separator between the two. */
 #ifndef MODEL_JOINING_H
 #define MODEL_JOINING_H
 

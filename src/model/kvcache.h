@@ -6,14 +6,15 @@
 
 #include <stddef.h>
 
-/* Multi-head attention: rotated keys and values, head by head, [kv_heads, positions, head_width] each.
- * Latent attention: the normalized latent [positions, latent_rank] and the rotated key part that all
- * heads share [positions, rope_width]. The memory is reserved at once and taken when it is first written. */
+/* Multi-head attention: rotated keys and values, head by head, [kv_heads, positions, head_width]
+ * each. Latent attention: the normalized latent [positions, latent_rank] and the rotated key part
+ * that all heads share [positions, rope_width]. The memory is reserved at once and taken when it is
+ * first written. */
 typedef struct kvcache {
     size_t positions;   /* capacity */
     int layers;
     float *memory;
-    size_t layer_floats, first_floats; /* per layer in all; of these, in the first of the two planes */
+    size_t layer_floats, first_floats; /* per layer in all; of these, in the first plane */
 } kvcache;
 
 vl2_status kvcache_open(const language_config *config, size_t positions, kvcache *cache,

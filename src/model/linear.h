@@ -5,12 +5,12 @@
 #include "model/compute.h"
 #include "model/weights.h"
 
-/* Rows of weights that one task multiplies. Results do not depend on it in exact arithmetic, and on one
- * machine it is fixed, so that they do not depend on the number of threads either. */
+/* Rows of weights that one task multiplies. Results do not depend on it in exact arithmetic, and on
+ * one machine it is fixed, so that they do not depend on the number of threads either. */
 #define LINEAR_PANEL 128
 
-/* Up to this many rows of x the weights are read directly, once; above, a panel is widened to f32 and goes
- * through sgemm. */
+/* Up to this many rows of x the weights are read directly, once; above, a panel is widened to f32
+ * and goes through sgemm. */
 #define LINEAR_FEW 8
 
 typedef enum linear_activation {

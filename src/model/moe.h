@@ -19,7 +19,7 @@ typedef struct moe_workspace {
     float *bias;            /* [experts] */
     float *space;           /* [threads, 2 * experts] */
     /* (token, expert) pairs in the order of the experts */
-    size_t *first;          /* [experts + 1]: pairs first[e] .. first[e + 1] - 1 belong to expert e */
+    size_t *first;          /* [experts + 1]: pairs first[e] .. first[e + 1] - 1 are expert e's */
     size_t *active;         /* [experts]: the experts that have pairs, in order */
     size_t active_count;
     size_t *pair_token;     /* [chunk * k]: the token of a pair */
@@ -34,9 +34,9 @@ vl2_status moe_workspace_open(const language_config *config, size_t chunk, compu
 void moe_workspace_close(moe_workspace *workspace);
 size_t moe_workspace_memory(const moe_workspace *workspace);
 
-/* y [count, hidden] += feed-forward(x [count, hidden]). Experts are walked one after the other, each
- * read once per call; a token's expert outputs are summed in the order of its choices, whatever the number of
- * threads. */
+/* y [count, hidden] += feed-forward(x [count, hidden]). Experts are walked one after the other,
+ * each read once per call; a token's expert outputs are summed in the order of its choices,
+ * whatever the number of threads. */
 void moe_run(const compute *compute, moe_workspace *workspace, const layer_weights *layer,
              const float *x, size_t count, float *y);
 

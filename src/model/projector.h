@@ -1,6 +1,7 @@
-/* Projector (MlpProjector, downsample_mlp_gelu): ratio x ratio patches -> one row of the language model.
- * A grid that the ratio does not divide is padded with zeros at the bottom and the right; the inputs of a
- * row are ordered channel, then dy, then dx (torch's F.unfold); GELU in its erf form. */
+/* Projector (MlpProjector, downsample_mlp_gelu): ratio x ratio patches -> one row of the language
+ * model. A grid that the ratio does not divide is padded with zeros at the bottom and the right;
+ * the inputs of a row are ordered channel, then dy, then dx (torch's F.unfold); GELU in its erf
+ * form. */
 #ifndef MODEL_PROJECTOR_H
 #define MODEL_PROJECTOR_H
 

@@ -24,8 +24,8 @@ static void score(gate_scoring scoring, float *x, int count)
     }
 }
 
-/* The index of the largest value that is not taken yet, and that value; taken ones are NAN. Never fails:
- * without any number left (a broken model) it is the first. */
+/* The index of the largest value that is not taken yet, and that value; taken ones are NAN. Never
+ * fails: without any number left (a broken model) it is the first. */
 static int take_best(float *values, int count, float *value)
 {
     int best = -1;

@@ -143,8 +143,8 @@ static float threshold(sampler *sampler, size_t k)
     return space[k - 1];
 }
 
-/* Writes the ids that top-k keeps (ties with the last included, as the reference does) into order, by
- * falling logit. */
+/* Writes the ids that top-k keeps (ties with the last included, as the reference does) into order,
+ * by falling logit. */
 static size_t keep_top_k(sampler *sampler)
 {
     size_t k = (size_t)sampler->options.top_k, count = 0;

@@ -22,13 +22,13 @@ void sampler_close(sampler *sampler);
 /* VL2_ERROR_ARGUMENT names the option that is out of its range. */
 vl2_status sampler_check(const vl2_sampling *options, vl2_error *error);
 
-/* The repetition penalty covers this id from now on, once however often it comes. Ids outside the vocabulary are
- * ignored. */
+/* The repetition penalty covers this id from now on, once however often it comes. Ids outside the
+ * vocabulary are ignored. */
 void sampler_note(sampler *sampler, int32_t id);
 
-/* Applies the filters to logits [vocabulary] (left as they are). The survivors stand in sampler->order and
- * sampler->probabilities, by falling probability, a tie by id; returns how many, at least 1. Under greedy
- * sampling it is the best one. */
+/* Applies the filters to logits [vocabulary] (left as they are). The survivors stand in
+ * sampler->order and sampler->probabilities, by falling probability, a tie by id; returns how many,
+ * at least 1. Under greedy sampling it is the best one. */
 size_t sampler_filter(sampler *sampler, const float *logits);
 
 /* The next token: filters, then draws. */

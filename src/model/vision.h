@@ -1,5 +1,6 @@
 /* SigLIP vision transformer (models/siglip_vit.py): tiles -> one row of features per patch.
- * LayerNorm epsilon 1e-6, GELU in its tanh form, the final norm applied, no class token, no pooling. */
+ * LayerNorm epsilon 1e-6, GELU in its tanh form, the final norm applied, no class token, no
+ * pooling. */
 #ifndef MODEL_VISION_H
 #define MODEL_VISION_H
 
@@ -24,8 +25,8 @@ vl2_status vision_workspace_open(const vision_config *config, const vision_weigh
 void vision_workspace_close(vision_workspace *workspace);
 size_t vision_workspace_memory(const vision_workspace *workspace);
 
-/* Told after the patch convolution (step -2), after the position embedding (-1) and after block 0, 1, ... Gets
- * rows [tiles * grid^2, width], borrowed. */
+/* Told after the patch convolution (step -2), after the position embedding (-1) and after block 0,
+ * 1, ... Gets rows [tiles * grid^2, width], borrowed. */
 typedef void (*vision_observer)(void *user, int step, const float *rows, size_t count);
 
 /* pixels [count, 3, image_size, image_size], normalized, count <= workspace->tiles;

@@ -1,5 +1,5 @@
-/* Every weight of a model by its place in the network. Views into the checkpoint: nothing is copied, and
- * binding reads no weight, only names, types and shapes. */
+/* Every weight of a model by its place in the network. Views into the checkpoint: nothing is
+ * copied, and binding reads no weight, only names, types and shapes. */
 #ifndef MODEL_WEIGHTS_H
 #define MODEL_WEIGHTS_H
 
@@ -33,9 +33,10 @@ typedef struct projector_weights {
 /* D = hidden, H = heads */
 typedef struct attention_weights {
     /* multi-head attention; biases NULL without attention_bias */
-    weight query, key, value;                /* [H * head_width, D], [kv_heads * head_width, D] x 2 */
+    weight query, key, value;                /* [H * head_width, D], [kv_heads * head_width, D] */
     weight query_bias, key_bias, value_bias;
-    /* latent attention: query (above) is [H * (nope + rope), D], or with query_rank > 0 the three below */
+    /* latent attention: query (above) is [H * (nope + rope), D], or with query_rank > 0 the three
+     * below */
     weight query_a, query_a_bias; /* [query_rank, D] */
     weight query_a_norm;          /* [query_rank] */
     weight query_b;               /* [H * (nope + rope), query_rank] */
@@ -55,7 +56,7 @@ typedef struct layer_weights {
     weight input_norm, post_attention_norm; /* [D] */
     attention_weights attention;
     bool has_experts;
-    mlp_weights mlp;     /* the dense network, or the shared experts as one network (NULLs without) */
+    mlp_weights mlp;     /* the dense network, or the shared experts as one (NULLs without) */
     weight router;       /* [experts, D] */
     weight router_bias;  /* [experts], e_score_correction_bias; NULL unless noaux_tc */
     mlp_weights *experts; /* [experts] */
@@ -73,8 +74,9 @@ typedef struct model_weights {
     size_t bound_count;
 } model_weights;
 
-/* Finds every tensor that the configuration calls for. VL2_ERROR_MODEL lists the names that are missing,
- * and the first tensor of a wrong shape with what was found and expected; `folder` names the model there. */
+/* Finds every tensor that the configuration calls for. VL2_ERROR_MODEL lists the names that are
+ * missing, and the first tensor of a wrong shape with what was found and expected; `folder` names
+ * the model there. */
 vl2_status model_weights_bind(const model_config *config, const checkpoint *checkpoint,
                               const char *folder, model_weights **weights,
                               vl2_error *error);

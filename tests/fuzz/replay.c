@@ -1,6 +1,7 @@
-/* Runs a fuzz target without a fuzzer: on every file named, and on damaged copies of it (bytes changed,
- * cut off, doubled) from a fixed generator, so that make check covers the readers everywhere. With clang the
- * same targets link with -fsanitize=fuzzer instead (see the head of each). */
+/* Runs a fuzz target without a fuzzer: on every file named, and on damaged copies of it (bytes
+ * changed, cut off, doubled) from a fixed generator, so that make check covers the readers
+ * everywhere. With clang the same targets link with -fsanitize=fuzzer instead (see the head of
+ * each). */
 #include <dirent.h>
 #include <stdint.h>
 #include <stdio.h>

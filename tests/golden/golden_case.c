@@ -255,7 +255,8 @@ static void compare_router(const golden_case *c, const char *out, const json_t *
         double gap = number_of(json_array_get(layers, i / k / positions), "min_gap");
         if (!same_set(ids + i, expected + i, k)) {
             different++;
-            expect(c, gap <= TOLERANCE_ROUTER, "router_ids: position %zu of expert layer %zu differs",
+            expect(c, gap <= TOLERANCE_ROUTER,
+                   "router_ids: position %zu of expert layer %zu differs",
                    i / k % positions, i / k / positions);
         }
     }

@@ -12,7 +12,7 @@
 #define TOLERANCE_FEATURES 2e-5 /* relative L2 of vision and projector output, embedding rows */
 #define TOLERANCE_HIDDEN   3e-5 /* relative, hidden states and their norms */
 #define TOLERANCE_LOGITS   2e-3 /* absolute */
-#define TOLERANCE_ROUTER   1e-5 /* absolute, weights; also the gap below which a choice may differ */
+#define TOLERANCE_ROUTER   1e-5 /* absolute, weights; the gap below which a choice may differ */
 
 typedef struct golden_case {
     char folder[4096]; /* of case.json and the arrays */
@@ -23,13 +23,13 @@ typedef struct golden_case {
 void golden_case_open(const char *folder, const char *name, golden_case *c);
 void golden_case_close(golden_case *c);
 
-/* An array of a case.json or trace.json by its name, as float32 or bytes; fails the test if it is missing
- * or has another size than its shape says. The caller frees it. */
+/* An array of a case.json or trace.json by its name, as float32 or bytes; fails the test if it is
+ * missing or has another size than its shape says. The caller frees it. */
 void *golden_array(const char *folder, const json_t *description, const char *name, size_t *count);
 bool golden_has_array(const json_t *description, const char *name);
 
-/* Runs vl2_session_trace into a fresh temporary folder and reads its trace.json; the folder's path is
- * written to `out`. */
+/* Runs vl2_session_trace into a fresh temporary folder and reads its trace.json; the folder's path
+ * is written to `out`. */
 json_t *golden_trace(vl2_session *session, const golden_case *c, char *out, size_t size);
 void golden_remove(const char *folder);
 

@@ -1,6 +1,6 @@
-/* Whole requests against the reference's intermediate results: every stage, every chunk size, one and two
- * threads. The project's own cases lie under tests/checkpoints (unpacked by make); all others run when the full
- * reference data is on this machine. */
+/* Whole requests against the reference's intermediate results: every stage, every chunk size, one
+ * and two threads. The project's own cases lie under tests/checkpoints (unpacked by make); all
+ * others run when the full reference data is on this machine. */
 #include "golden/golden_case.h"
 
 #include "model/sampler.h"

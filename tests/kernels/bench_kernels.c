@@ -2,8 +2,9 @@
  *
  *   bench_kernels [SLOT-PREFIX]
  *
- * Matrix slots are timed on weights that no cache holds (GB/s of weights, share of the read bandwidth) and on
- * weights in L2 (Gflop/s); the others on one row of 2048 numbers (ns, numbers per ns). Best of several. */
+ * Matrix slots are timed on weights that no cache holds (GB/s of weights, share of the read
+ * bandwidth) and on weights in L2 (Gflop/s); the others on one row of 2048 numbers (ns, numbers per
+ * ns). Best of several. */
 #include "tests/kernels/harness.h"
 
 #include <stdio.h>

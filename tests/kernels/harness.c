@@ -81,7 +81,7 @@ void *guarded_place(guarded *memory, size_t size, size_t slack)
         exit(99);
     }
     memset(memory->data - CANARY_BYTES, CANARY, CANARY_BYTES);
-    memset(memory->data, 0x7f, size); /* NaN as floats, so that reading what was not written shows */
+    memset(memory->data, 0x7f, size); /* NaN as floats: reading what was not written shows */
     memset(end - slack, CANARY, slack);
     return memory->data;
 }

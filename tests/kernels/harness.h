@@ -1,5 +1,5 @@
-/* What the kernel tests share. They need libc only, so that they can be built for another architecture
- * without its libraries and run under an emulator. */
+/* What the kernel tests share. They need libc only, so that they can be built for another
+ * architecture without its libraries and run under an emulator. */
 #ifndef TESTS_KERNELS_HARNESS_H
 #define TESTS_KERNELS_HARNESS_H
 

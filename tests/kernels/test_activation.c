@@ -30,7 +30,8 @@ static double exact_gelu_erf(double x)
     return 0.5 * x * erfc(-x * 0.70710678118654752440);
 }
 
-static void check_silu(guarded *gate_memory, guarded *up_memory, kernel_silu_mul *silu_mul, size_t n,
+static void check_silu(guarded *gate_memory, guarded *up_memory, kernel_silu_mul *silu_mul,
+                       size_t n,
                        int out_is)
 {
     static float gates[SWEEP], ups[SWEEP];
@@ -53,7 +54,8 @@ static void check_silu(guarded *gate_memory, guarded *up_memory, kernel_silu_mul
     guarded_check(up_memory, "silu_mul up");
 }
 
-static void check_gelu(guarded *memory, const char *name, kernel_gelu *gelu, double (*exact)(double),
+static void check_gelu(guarded *memory, const char *name, kernel_gelu *gelu,
+                       double (*exact)(double),
                        size_t n)
 {
     static float values[SWEEP];

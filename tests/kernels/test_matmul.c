@@ -45,7 +45,8 @@ static float write_f16(float value, unsigned char *bytes)
     return (float)((half & 0x8000) != 0 ? -magnitude : magnitude);
 }
 
-/* Fills weights [rows, k], row_stride apart and with NaN between, and x [batch, k]; results in double. */
+/* Fills weights [rows, k], row_stride apart and with NaN between, and x [batch, k]; results in
+ * double. */
 static void fill(fixture *f, const variant *v, size_t rows, size_t row_stride, size_t k,
                  size_t batch, size_t x_stride)
 {
