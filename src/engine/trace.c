@@ -174,16 +174,8 @@ static void write_file(tracer *t, const char *name, const void *bytes, size_t si
     if (t->status == VL2_OK && path == NULL) {
         t->status = vl2_fail_memory(t->error, name, size);
     }
-    file_writer writer;
     if (t->status == VL2_OK) {
-        t->status = file_writer_open(&writer, path, t->error);
-        if (t->status == VL2_OK) {
-            t->status = file_writer_write(&writer, bytes, size, t->error);
-            if (t->status == VL2_OK) {
-                t->status = file_writer_commit(&writer, t->error);
-            }
-            file_writer_abandon(&writer);
-        }
+        t->status = file_write(path, bytes, size, t->error);
     }
     base_free(path);
 }

@@ -370,7 +370,7 @@ static vl2_status parse_small(const small_file *file, tokenizer **parsed, vl2_er
     append_part(&json, ",\"model\":{", file->options, "\"type\":\"BPE\"");
     buffer_append_text(&json, ",\"vocab\":{");
     for (int byte = 0; byte < 256; byte++) {
-        char entry[24];
+        char entry[32];
         uint32_t code = byte <= 0x20                   ? 0x100u + (uint32_t)byte
                         : byte >= 0x7F && byte <= 0xA0 ? 0x121u + (uint32_t)byte - 0x7Fu
                         : byte == 0xAD                 ? 0x143u
