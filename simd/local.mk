@@ -7,9 +7,11 @@ libsimd_la_SOURCES = \
 	simd/arch.h \
 	simd/cpu.c simd/cpu.h \
 	simd/kernels.c simd/kernels.h \
+	simd/layout.c simd/layout.h \
 	simd/ref/activation.c \
 	simd/ref/matmul.c \
 	simd/ref/norm.c \
+	simd/ref/quantized.c simd/ref/quantized.h \
 	simd/ref/ref.h \
 	simd/ref/softmax.c \
 	simd/ref/vector.c \
