@@ -1,9 +1,15 @@
-# weights: safetensors files and checkpoints; the generator of synthetic ones. Includes base/ only.
+# weights: safetensors files and checkpoints; the generator of synthetic ones; quantization. Includes
+# base/ and simd/layout.h only.
 noinst_LTLIBRARIES += libweights.la
 room_libs += libweights.la
 libweights_la_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CFLAGS)
 libweights_la_SOURCES = \
 	weights/checkpoint.c weights/checkpoint.h \
+	weights/quantize.c weights/quantize.h \
+	weights/quantize_asymmetric.c \
+	weights/quantize_codebook.c \
+	weights/quantize_linear.c weights/quantize_linear.h \
+	weights/quantize_row.h weights/quantize_settle.c \
 	weights/safetensors.c weights/safetensors.h \
 	weights/synth.c weights/synth.h \
 	weights/synth_config.c weights/synth_config.h \
@@ -11,3 +17,4 @@ libweights_la_SOURCES = \
 	weights/synth_shape.c \
 	weights/synth_tensors.c weights/synth_tensors.h \
 	weights/synth_tokenizer.c
+EXTRA_DIST += weights/QUANTIZATION.md
