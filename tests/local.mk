@@ -13,6 +13,7 @@ include tests/unit/base.mk
 include tests/unit/image.mk
 include tests/unit/text.mk
 include tests/unit/weights.mk
+include tests/unit/quantize.mk
 include tests/unit/model.mk
 include tests/kernels/local.mk
 include tests/golden/local.mk
