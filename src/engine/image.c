@@ -48,7 +48,7 @@ vl2_status vl2_image_open(const char *path, uint64_t max_pixels, vl2_image **ima
     if (status != VL2_OK) {
         return status;
     }
-    vl2_image *opened;
+    vl2_image *opened = NULL;
     status = vl2_image_from_bytes(bytes, size, path, max_pixels, &opened, error);
     base_free(bytes);
     if (status != VL2_OK) {

@@ -21,9 +21,9 @@ static size_t inputs_of(weight w)
 /* The panel itself, then room for the few-rows result or a bias. */
 size_t linear_scratch(size_t inputs)
 {
-    size_t widened = LINEAR_PANEL * inputs;
+    size_t widened = LINEAR_WIDE_PANEL * inputs;
     size_t few = (size_t)LINEAR_PANEL * LINEAR_FEW;
-    return (widened > few ? widened : few) + LINEAR_PANEL;
+    return (widened > few ? widened : few) + LINEAR_WIDE_PANEL;
 }
 
 void weight_widen(const kernels *kernels, weight w, size_t first, size_t count, float *out)
@@ -128,21 +128,47 @@ void linear_panel(const compute *compute, int worker, const linear_call *call, s
 typedef struct linear_job {
     const compute *compute;
     const linear_call *call;
+    size_t panels, blocks; /* tasks: blocks of rows for each panel of outputs */
 } linear_job;
 
-static void panel_task(void *context, size_t task, int worker)
+static size_t smaller(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+static void few_task(void *context, size_t task, int worker)
 {
     const linear_job *job = context;
     size_t first = task * LINEAR_PANEL;
-    size_t left = outputs_of(job->call->w) - first;
     linear_panel(job->compute, worker, job->call, first,
-                 left < LINEAR_PANEL ? left : LINEAR_PANEL);
+                 smaller(outputs_of(job->call->w) - first, LINEAR_PANEL));
+}
+
+static void many_task(void *context, size_t task, int worker)
+{
+    const linear_job *job = context;
+    size_t first = task / job->blocks * LINEAR_WIDE_PANEL;
+    /* Blocks of nearly equal size: none is so small that it would take the path for few rows. */
+    size_t block = (job->call->rows + job->blocks - 1) / job->blocks;
+    size_t row = task % job->blocks * block;
+    linear_call part = *job->call;
+    part.x += row * part.x_stride;
+    part.y += row * part.y_stride;
+    part.rows = smaller(part.rows - row, block);
+    linear_panel(job->compute, worker, &part, first,
+                 smaller(outputs_of(part.w) - first, LINEAR_WIDE_PANEL));
 }
 
 void linear_run(const compute *compute, const linear_call *call)
 {
-    linear_job job = {compute, call};
-    if (call->rows > 0) {
-        team_run(&compute->team, linear_panels(outputs_of(call->w)), panel_task, &job);
+    size_t outputs = outputs_of(call->w), rows = call->rows;
+    if (rows > LINEAR_FEW) {
+        linear_job job = {compute, call,
+                          (outputs + LINEAR_WIDE_PANEL - 1) / LINEAR_WIDE_PANEL,
+                          (rows + LINEAR_ROW_BLOCK - 1) / LINEAR_ROW_BLOCK};
+        team_run(&compute->team, job.panels * job.blocks, many_task, &job);
+    } else if (rows > 0) {
+        linear_job job = {compute, call, linear_panels(outputs), 1};
+        team_run(&compute->team, job.panels, few_task, &job);
     }
 }
