@@ -5,12 +5,12 @@
 #include "model/compute.h"
 #include "model/weights.h"
 
-/* Outputs of one task, where x has few rows and in the products of experts. What a task is depends on
- * the sizes alone, never on the number of threads, so that results do not either. */
+/* Outputs of one task, where x has few rows and in the products of experts. What a task is depends
+ * on the sizes alone, never on the number of threads, so that results do not either. */
 #define LINEAR_PANEL 128
 
-/* Outputs and rows of one task where x has many rows: sgemm packs both anew for each task, so pieces are
- * larger. */
+/* Outputs and rows of one task where x has many rows: sgemm packs both anew for each task, so
+ * pieces are larger. */
 #define LINEAR_WIDE_PANEL 384
 #define LINEAR_ROW_BLOCK  512
 
@@ -43,8 +43,8 @@ size_t linear_scratch(size_t inputs);
 void linear_run(const compute *compute, const linear_call *call);
 
 /* One panel of it on the calling worker: outputs [first, first + count). count <= LINEAR_PANEL, or
- * LINEAR_WIDE_PANEL if there are more than LINEAR_FEW rows. For stages that make task lists of their
- * own. */
+ * LINEAR_WIDE_PANEL if there are more than LINEAR_FEW rows. For stages that make task lists of
+ * their own. */
 void linear_panel(const compute *compute, int worker, const linear_call *call, size_t first,
                   size_t count);
 

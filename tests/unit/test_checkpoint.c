@@ -1,5 +1,6 @@
 /* weights/checkpoint: folders as they are published, and folders that are not whole. */
 #include "test.h"
+#include "test_folder.h"
 
 #include "base/alloc.h"
 #include "base/file.h"
@@ -9,22 +10,6 @@
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
-
-/* A folder for one test, emptied and removed behind it. */
-static int make_folder(void **state)
-{
-    static char folder[32];
-    strcpy(folder, "/tmp/vl2-test-XXXXXX");
-    *state = mkdtemp(folder);
-    return *state == NULL ? -1 : 0;
-}
-
-static int remove_folder(void **state)
-{
-    char command[64];
-    snprintf(command, sizeof(command), "rm -r '%s'", (const char *)*state);
-    return system(command);
-}
 
 static void write_bytes(const char *folder, const char *name, const void *bytes, size_t size)
 {

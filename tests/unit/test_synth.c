@@ -1,6 +1,7 @@
 /* weights/synth: the published shapes, bytes that depend on shape and seed only, nothing
  * half-written. */
 #include "test.h"
+#include "test_folder.h"
 
 #include "base/alloc.h"
 #include "base/file.h"
@@ -16,22 +17,6 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
-
-/* A folder for one test; the checkpoints go into folders within it. */
-static int make_folder(void **state)
-{
-    static char folder[32];
-    strcpy(folder, "/tmp/vl2-test-XXXXXX");
-    *state = mkdtemp(folder);
-    return *state == NULL ? -1 : 0;
-}
-
-static int remove_folder(void **state)
-{
-    char command[64];
-    snprintf(command, sizeof(command), "rm -r '%s'", (const char *)*state);
-    return system(command);
-}
 
 /* A shape of a hundred kilobytes with the features of base. */
 static synth_shape miniature(const char *like)

@@ -5,10 +5,11 @@ tests_unit_test_safetensors_SOURCES = tests/unit/test_safetensors.c \
 	tests/fuzz/fuzz_safetensors.c tests/test.h
 tests_unit_test_safetensors_CPPFLAGS = $(test_cppflags)
 tests_unit_test_safetensors_LDADD = $(test_ldadd)
-tests_unit_test_checkpoint_SOURCES = tests/unit/test_checkpoint.c tests/test.h
+tests_unit_test_checkpoint_SOURCES = tests/unit/test_checkpoint.c tests/unit/test_folder.h \
+	tests/test.h
 tests_unit_test_checkpoint_CPPFLAGS = $(test_cppflags)
 tests_unit_test_checkpoint_LDADD = $(test_ldadd)
-tests_unit_test_synth_SOURCES = tests/unit/test_synth.c tests/test.h
+tests_unit_test_synth_SOURCES = tests/unit/test_synth.c tests/unit/test_folder.h tests/test.h
 tests_unit_test_synth_CPPFLAGS = $(test_cppflags)
 tests_unit_test_synth_LDADD = $(test_ldadd)
 
