@@ -23,8 +23,16 @@ typedef struct encoder {
     projector_workspace projector;
     float *pixels;   /* [TILES_AT_ONCE, 3, side, side] */
     float *features; /* [TILES_AT_ONCE, grid^2, width] */
+    float *rows;     /* [TILES_AT_ONCE, cells^2, hidden] of the projector */
     double *stages;  /* [TILES_AT_ONCE, 2 + layers] */
 } encoder;
+
+/* Floats of the embedding rows of one tile. */
+static size_t tile_row_floats(const vl2_model *model)
+{
+    size_t cells = (size_t)model->config.projector.grid;
+    return cells * cells * (size_t)model->config.language.hidden;
+}
 
 static void encoder_close(encoder *encoder)
 {
@@ -32,6 +40,7 @@ static void encoder_close(encoder *encoder)
     projector_workspace_close(&encoder->projector);
     base_free(encoder->pixels);
     base_free(encoder->features);
+    base_free(encoder->rows);
     base_free(encoder->stages);
 }
 
@@ -45,9 +54,11 @@ static vl2_status encoder_open(vl2_session *session, encoder *encoder, vl2_error
     encoder->pixels = base_alloc_aligned(TILES_AT_ONCE * 3 * side * side, sizeof(float));
     encoder->features =
         base_alloc_aligned(TILES_AT_ONCE * patches * (size_t)vision->width, sizeof(float));
+    encoder->rows = base_alloc_aligned(TILES_AT_ONCE * tile_row_floats(model), sizeof(float));
     encoder->stages = base_calloc(TILES_AT_ONCE * (2 + (size_t)vision->layers), sizeof(double));
     vl2_status status = VL2_OK;
-    if (encoder->pixels == NULL || encoder->features == NULL || encoder->stages == NULL) {
+    if (encoder->pixels == NULL || encoder->features == NULL || encoder->rows == NULL ||
+        encoder->stages == NULL) {
         status = vl2_fail_memory(error, "tiles", TILES_AT_ONCE * 3 * side * side * sizeof(float));
     }
     if (status == VL2_OK) {
@@ -105,37 +116,30 @@ static vl2_status encode_batch(encoder *encoder, const tile_job *jobs, size_t co
     const vl2_model *model = session->model;
     const vision_config *vision = &model->config.vision;
     size_t side = (size_t)vision->image_size, area = 3 * side * side;
-    size_t grid = (size_t)model->config.projector.grid;
-    size_t row_floats = grid * grid * (size_t)model->config.language.hidden;
-    float *rows = base_alloc_aligned(count * row_floats, sizeof(float));
-    if (rows == NULL) {
-        return vl2_fail_memory(error, "a tile's rows", count * row_floats * sizeof(float));
-    }
+    size_t row_floats = tile_row_floats(model);
     for (size_t i = 0; i < count; i++) {
         normalize_tile(model, jobs[i].picture->set.pixels + jobs[i].tile * area,
                        encoder->pixels + i * area);
     }
     vision_encode(&session->compute, &encoder->vision, encoder->pixels, (int)count,
                   encoder->features, observer != NULL ? note_stage : NULL, encoder);
-    projector_run(&session->compute, &encoder->projector, encoder->features, (int)count, rows);
+    projector_run(&session->compute, &encoder->projector, encoder->features, (int)count,
+                  encoder->rows);
     size_t features = (size_t)vision->grid * (size_t)vision->grid * (size_t)vision->width;
-    vl2_status status = VL2_OK;
     for (size_t i = 0; i < count; i++) {
         tile_rows *store = &session->pictures.tiles[jobs[i].store];
         if (observer != NULL) {
             observer->tile(observer->user, store->digest, encoder->features + i * features,
-                           rows + i * row_floats,
+                           encoder->rows + i * row_floats,
                            encoder->stages + i * (2 + (size_t)vision->layers));
         }
         store->rows = base_malloc(row_floats, sizeof(float));
         if (store->rows == NULL) {
-            status = vl2_fail_memory(error, "a tile's rows", row_floats * sizeof(float));
-            break;
+            return vl2_fail_memory(error, "a tile's rows", row_floats * sizeof(float));
         }
-        memcpy(store->rows, rows + i * row_floats, row_floats * sizeof(float));
+        memcpy(store->rows, encoder->rows + i * row_floats, row_floats * sizeof(float));
     }
-    base_free(rows);
-    return status;
+    return VL2_OK;
 }
 
 /* Lists the tiles that have no rows yet, of pictures that positions first .. need. */

@@ -146,5 +146,6 @@ void attention_run(const compute *compute, attention_workspace *workspace,
     linear_run(compute, &(linear_call){.w = weights->output, .bias = weights->output_bias,
                                        .x = workspace->heads_out,
                                        .x_stride = widths_of(config).heads_out,
-                                       .y = y, .y_stride = (size_t)config->hidden, .rows = count});
+                                       .y = y, .y_stride = (size_t)config->hidden, .rows = count,
+                                       .add = true});
 }

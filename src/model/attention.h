@@ -33,7 +33,7 @@ void attention_workspace_close(attention_workspace *workspace);
 size_t attention_workspace_memory(const attention_workspace *workspace);
 
 /* x [count, hidden] is the normalized input of positions first .. first + count - 1, which are
- * written to the cache; y [count, hidden] (not x) receives the block's output (after o_proj). */
+ * written to the cache; y [count, hidden] (not x) += the block's output (after o_proj). */
 void attention_run(const compute *compute, attention_workspace *workspace,
                    const attention_weights *weights, const kvcache *cache, int layer,
                    const float *x, size_t first, size_t count, float *y);

@@ -35,12 +35,11 @@ vl2_status decoder_open(const language_config *config, const model_weights *weig
                                 .chunk = chunk, .positions = positions};
     size_t hidden = (size_t)config->hidden;
     decoder->norm = base_alloc_aligned(chunk * hidden, sizeof(float));
-    decoder->out = base_alloc_aligned(chunk * hidden, sizeof(float));
     decoder->vector = base_alloc_aligned(hidden, sizeof(float));
     vl2_status status;
-    if (decoder->norm == NULL || decoder->out == NULL || decoder->vector == NULL) {
+    if (decoder->norm == NULL || decoder->vector == NULL) {
         status = vl2_fail_memory(error, "the decoder's work space",
-                                 2 * chunk * hidden * sizeof(float));
+                                 chunk * hidden * sizeof(float));
     } else {
         status = open_parts(decoder, error);
     }
@@ -57,14 +56,13 @@ void decoder_close(decoder *decoder)
     attention_workspace_close(&decoder->attention);
     moe_workspace_close(&decoder->moe);
     base_free(decoder->norm);
-    base_free(decoder->out);
     base_free(decoder->vector);
     memset(decoder, 0, sizeof(*decoder));
 }
 
 size_t decoder_memory(const decoder *decoder)
 {
-    return (2 * decoder->chunk + 1) * (size_t)decoder->config->hidden * sizeof(float) +
+    return (decoder->chunk + 1) * (size_t)decoder->config->hidden * sizeof(float) +
            2 * decoder->rope.positions * decoder->rope.half * sizeof(float) +
            kvcache_memory(&decoder->cache) + attention_workspace_memory(&decoder->attention) +
            moe_workspace_memory(&decoder->moe);
@@ -101,13 +99,9 @@ static void normalize(decoder *decoder, weight scale, const float *rows, size_t 
 static void run_layer(decoder *decoder, int index, float *rows, size_t first, size_t count)
 {
     const layer_weights *layer = &decoder->weights->layers[index];
-    size_t floats = count * (size_t)decoder->config->hidden;
     normalize(decoder, layer->input_norm, rows, count, decoder->norm);
     attention_run(decoder->compute, &decoder->attention, &layer->attention, &decoder->cache, index,
-                  decoder->norm, first, count, decoder->out);
-    for (size_t i = 0; i < floats; i++) {
-        rows[i] += decoder->out[i];
-    }
+                  decoder->norm, first, count, rows);
     normalize(decoder, layer->post_attention_norm, rows, count, decoder->norm);
     moe_run(decoder->compute, &decoder->moe, layer, decoder->norm, count, rows);
 }

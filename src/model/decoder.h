@@ -30,7 +30,6 @@ typedef struct decoder {
     attention_workspace attention;
     moe_workspace moe;
     float *norm;   /* [chunk, hidden] */
-    float *out;    /* [chunk, hidden] */
     float *vector; /* [hidden]: a norm's weight */
 } decoder;
 
