@@ -2,6 +2,7 @@
 #include "engine/conversation.h"
 
 #include "base/alloc.h"
+#include "base/buffer.h"
 #include "base/file.h"
 #include "base/json.h"
 
@@ -223,16 +224,12 @@ vl2_status vl2_conversation_save(const vl2_conversation *conversation, const cha
     if (text == NULL) {
         return vl2_fail_memory(error, "a conversation", 0);
     }
-    file_writer writer;
-    status = file_writer_open(&writer, path, error);
-    if (status == VL2_OK) {
-        status = file_writer_write(&writer, text, strlen(text), error);
-        if (status == VL2_OK) {
-            status = file_writer_write(&writer, "\n", 1, error);
-        }
-        status = status == VL2_OK ? file_writer_commit(&writer, error) : status;
-        file_writer_abandon(&writer);
-    }
+    buffer line = {NULL, 0, 0, false};
+    buffer_append_text(&line, text);
+    buffer_append_text(&line, "\n");
     free(text);
+    status = line.failed ? vl2_fail_memory(error, "a conversation", line.size)
+                         : file_write(path, line.data, line.size, error);
+    buffer_free(&line);
     return status;
 }
