@@ -4,7 +4,7 @@
 #   scripts/install-deps.sh cross    also what the arm64 cross build and its tests need
 set -e
 packages="gcc make git autoconf automake libtool pkg-config
-    libopenblas-dev libjpeg62-turbo-dev libpng-dev libzstd-dev libjansson-dev libpcre2-dev
+    libopenblas-dev libjpeg62-turbo-dev libpng-dev libzstd-dev libxxhash-dev libjansson-dev libpcre2-dev
     libcmocka-dev zstd xz-utils mandoc"
 [ "${1:-}" != cross ] || packages="$packages gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user"
 sudo=

@@ -2,9 +2,10 @@
 # base/ and simd/layout.h only.
 noinst_LTLIBRARIES += libweights.la
 room_libs += libweights.la
-libweights_la_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CFLAGS)
+libweights_la_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CFLAGS) $(ZSTD_CFLAGS) $(XXHASH_CFLAGS)
 libweights_la_SOURCES = \
 	weights/checkpoint.c weights/checkpoint.h \
+	weights/pack_format.c weights/pack_format.h \
 	weights/quantize.c weights/quantize.h \
 	weights/quantize_asymmetric.c \
 	weights/quantize_codebook.c \
@@ -17,4 +18,4 @@ libweights_la_SOURCES = \
 	weights/synth_shape.c \
 	weights/synth_tensors.c weights/synth_tensors.h \
 	weights/synth_tokenizer.c
-EXTRA_DIST += weights/QUANTIZATION.md
+EXTRA_DIST += weights/FORMAT.md weights/QUANTIZATION.md

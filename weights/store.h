@@ -1,0 +1,60 @@
+/* The weights of a model, from wherever they come: a Hugging Face folder or a packed file. The
+ * network sees named, shape-checked views; what has to be checked, expanded or fetched before a view
+ * may be used happens in weight_store_acquire. */
+#ifndef WEIGHTS_STORE_H
+#define WEIGHTS_STORE_H
+
+#include "base/error.h"
+#include "base/team.h"
+#include "base/tensor.h"
+#include "simd/layout.h"
+#include "weights/checkpoint.h"
+#include "weights/pack_file.h"
+
+#define WEIGHT_NO_RECORD UINT32_MAX
+
+/* One tensor. Plain numbers (packed.layout 0) lie at tensor.data; a packed matrix lies in
+ * packed.plane, and tensor.type is DATA_TYPE_COUNT then. Pointers of a view with a record are valid
+ * from its acquisition to weight_store_close. */
+typedef struct weight_view {
+    tensor_view tensor;
+    packed_matrix packed;
+    uint32_t record; /* to be acquired before use; WEIGHT_NO_RECORD: it is always there */
+} weight_view;
+
+/* When a record's checksums are compared. */
+typedef enum weight_verify {
+    WEIGHT_VERIFY_OFF,
+    WEIGHT_VERIFY_USE, /* when a record is acquired first */
+    WEIGHT_VERIFY_ALL  /* all of them when the store is opened */
+} weight_verify;
+
+/* May be used by several threads at once. */
+typedef struct weight_store weight_store;
+
+/* Opens a folder (or one safetensors file) or a packed file. Errors of checkpoint_open and
+ * pack_open. */
+vl2_status weight_store_open(const char *path, weight_verify verify, weight_store **store,
+                             vl2_error *error);
+void weight_store_close(weight_store *store); /* NULL is allowed */
+
+/* A view by name, NULL if there is none. Borrowed. */
+const weight_view *weight_store_find(const weight_store *store, const char *name);
+size_t weight_store_count(const weight_store *store);
+const weight_view *weight_store_get(const weight_store *store, size_t index);
+
+/* Makes the records ready: compares checksums (unless off), expands what is compressed; each record
+ * once in the life of the store, the team working side by side. Records that are ready cost one
+ * look. WEIGHT_NO_RECORD is skipped. VL2_ERROR_MODEL names layer, expert and offset of what is
+ * damaged; the record stays unusable and the others can be used. VL2_ERROR_MEMORY. */
+vl2_status weight_store_acquire(weight_store *store, const uint32_t *records, size_t count,
+                                const team *team, vl2_error *error);
+
+/* One of the two is NULL. */
+const checkpoint *weight_store_checkpoint(const weight_store *store);
+const pack_file *weight_store_pack(const weight_store *store);
+
+uint64_t weight_store_file_bytes(const weight_store *store);
+uint64_t weight_store_expanded_bytes(const weight_store *store); /* memory of what was expanded */
+
+#endif
