@@ -5,7 +5,9 @@ room_libs += libweights.la
 libweights_la_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CFLAGS) $(ZSTD_CFLAGS) $(XXHASH_CFLAGS)
 libweights_la_SOURCES = \
 	weights/checkpoint.c weights/checkpoint.h \
+	weights/pack_file.c weights/pack_file.h \
 	weights/pack_format.c weights/pack_format.h \
+	weights/pack_index.c weights/pack_index.h \
 	weights/quantize.c weights/quantize.h \
 	weights/quantize_asymmetric.c \
 	weights/quantize_codebook.c \

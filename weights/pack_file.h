@@ -73,13 +73,21 @@ const pack_frame *pack_blob_frame(const pack_file *file, size_t index);
 vl2_status pack_blob(const pack_file *file, const char *name, char **data, size_t *size,
                      vl2_error *error);
 
+/* "layer 3, expert 17, codes of NAME at offset N", "blob config.json at offset N": where a frame
+ * lies, for messages. `tensor` is the one it belongs to, NULL for a blob. Writes into text (always
+ * NUL-terminated) and returns it. */
+#define PACK_DESCRIPTION 352 /* bytes that always suffice */
+const char *pack_describe(const pack_file *file, const pack_tensor *tensor, const pack_frame *frame,
+                          char *text, size_t size);
+
 /* Compares a frame with its hash. VL2_ERROR_MODEL: "FILE: layer 3, expert 17, codes of NAME at
  * offset N: found checksum X, expected Y". `tensor` is the one it belongs to, NULL for a blob. */
 vl2_status pack_check(const pack_file *file, const pack_tensor *tensor, const pack_frame *frame,
                       vl2_error *error);
 
-/* Writes the content of a frame to `out` [frame->content bytes]; does not look at the hash.
- * VL2_ERROR_MODEL if the zstd frame is damaged or of another size, with a message as above. */
+/* Writes the content of a frame to `out` [frame->content bytes]; does not look at the hash. Takes
+ * less than a megabyte of memory beside `out`. VL2_ERROR_MODEL if the zstd frame is damaged or of
+ * another size, with a message as above; VL2_ERROR_MEMORY. */
 vl2_status pack_expand(const pack_file *file, const pack_tensor *tensor, const pack_frame *frame,
                        void *out, vl2_error *error);
 

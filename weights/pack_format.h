@@ -12,6 +12,8 @@
 #define PACK_PAGE      ((uint64_t)4096) /* records and the index begin at a multiple */
 #define PACK_ALIGNMENT ((uint64_t)64)   /* frames do */
 #define PACK_MAX_RANK  4
+#define PACK_MAX_NAME  ((size_t)1024) /* bytes of a tensor's or blob's name, without the NUL */
+#define PACK_MAX_INDEX ((uint64_t)256 << 20) /* bytes */
 
 typedef struct pack_header {
     uint8_t magic[8];

@@ -1,0 +1,789 @@
+#include "weights/pack_index.h"
+
+#include "base/alloc.h"
+
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+#include <xxhash.h>
+
+#define FIELD_SIZE 96 /* bytes of a field's name in messages */
+
+/* Reading one file; what all functions here pass on. */
+typedef struct reading {
+    pack_file *file;
+    vl2_error *error;
+} reading;
+
+/* A table as it lies in the index. */
+typedef struct table {
+    const char *tag;
+    const uint8_t *entries;
+    size_t entry_size, count;
+} table;
+
+static vl2_status fail_number(const reading *reading, const char *field, uint64_t found,
+                              const char *expected)
+{
+    return vl2_fail(reading->error, VL2_ERROR_MODEL, "%s: %s: found %" PRIu64 ", expected %s",
+                    reading->file->name, field, found, expected);
+}
+
+/* The same for a field of an entry: "tensor 12.rank". */
+static vl2_status fail_entry(const reading *reading, const char *what, size_t index,
+                             const char *field, uint64_t found, const char *expected)
+{
+    char name[FIELD_SIZE];
+    snprintf(name, sizeof(name), "%s %zu.%s", what, index, field);
+    return fail_number(reading, name, found, expected);
+}
+
+/* The same where a number is expected. */
+static vl2_status fail_equal(const reading *reading, const char *what, size_t index,
+                             const char *field, uint64_t found, uint64_t expected)
+{
+    char number[24];
+    snprintf(number, sizeof(number), "%" PRIu64, expected);
+    return fail_entry(reading, what, index, field, found, number);
+}
+
+static vl2_status fail_memory(const reading *reading, size_t bytes)
+{
+    return vl2_fail_memory(reading->error, reading->file->name, bytes);
+}
+
+/* False if that overflows. */
+static bool round_up(uint64_t number, uint64_t step, uint64_t *result)
+{
+    if (__builtin_add_overflow(number, step - 1, result)) {
+        return false;
+    }
+    *result -= *result % step;
+    return true;
+}
+
+/* ------------------------------------------------------------------------------------ header */
+
+static vl2_status check_magic(const reading *reading)
+{
+    const pack_file *file = reading->file;
+    static const uint8_t magic[] = PACK_MAGIC;
+    if (file->size < sizeof(pack_header)) {
+        return vl2_fail(reading->error, VL2_ERROR_MODEL,
+                        "%s: header: found a file of %" PRIu64 " bytes, expected at least %zu",
+                        file->name, file->size, sizeof(pack_header));
+    }
+    if (memcmp(file->data, magic, 4) != 0) {
+        return vl2_fail(reading->error, VL2_ERROR_MODEL,
+                        "%s: header.magic: found other bytes, expected those of a packed weight "
+                        "file",
+                        file->name);
+    }
+    if (memcmp(file->data, magic, 8) != 0) {
+        return vl2_fail(reading->error, VL2_ERROR_MODEL,
+                        "%s: header.magic: found changed line ends, expected those of a packed "
+                        "weight file (was it copied as text?)",
+                        file->name);
+    }
+    return VL2_OK;
+}
+
+/* Everything in the header but the hash. */
+static vl2_status check_header(const reading *reading)
+{
+    const pack_file *file = reading->file;
+    const pack_header *header = &file->header;
+    uint64_t index_end, data_offset;
+    if (header->version != PACK_VERSION) {
+        return fail_number(reading, "header.version", header->version,
+                           "1, the only one that this program knows");
+    }
+    if (header->flags != 0) {
+        return fail_number(reading, "header.flags", header->flags, "0");
+    }
+    if (header->file_size != file->size) {
+        return vl2_fail(reading->error, VL2_ERROR_MODEL,
+                        "%s: header.file_size: found a file of %" PRIu64 " bytes, expected %" PRIu64
+                        "%s",
+                        file->name, file->size, header->file_size,
+                        file->size < header->file_size ? " (is the file cut off?)" : "");
+    }
+    if (header->index_offset != PACK_PAGE) {
+        return fail_number(reading, "header.index_offset", header->index_offset, "4096");
+    }
+    if (header->index_size % 8 != 0 || header->index_size > PACK_MAX_INDEX ||
+        __builtin_add_overflow(PACK_PAGE, header->index_size, &index_end) ||
+        index_end > file->size) {
+        return fail_number(reading, "header.index_size", header->index_size,
+                           "a multiple of 8 within the file, at most 256 MiB");
+    }
+    if (!round_up(index_end, PACK_PAGE, &data_offset) || header->data_offset != data_offset ||
+        data_offset > file->size) {
+        return fail_number(reading, "header.data_offset", header->data_offset,
+                           "the page behind the index, within the file");
+    }
+    return VL2_OK;
+}
+
+/* Takes the head out of the mapped file, where it might change, and compares its hash. */
+static vl2_status read_head(const reading *reading)
+{
+    pack_file *file = reading->file;
+    vl2_status status = check_magic(reading);
+    if (status != VL2_OK) {
+        return status;
+    }
+    memcpy(&file->header, file->data, sizeof(file->header));
+    status = check_header(reading);
+    if (status != VL2_OK) {
+        return status;
+    }
+    size_t size = PACK_HASHED_HEADER + (size_t)file->header.index_size;
+    file->head = base_malloc(size, 1);
+    if (file->head == NULL) {
+        return fail_memory(reading, size);
+    }
+    memcpy(file->head, &file->header, PACK_HASHED_HEADER);
+    memcpy(file->head + PACK_HASHED_HEADER, file->data + PACK_PAGE,
+           (size_t)file->header.index_size);
+    XXH128_hash_t hash = XXH3_128bits(file->head, size);
+    const uint64_t *expected = file->header.file_hash;
+    if (hash.low64 != expected[0] || hash.high64 != expected[1]) {
+        return vl2_fail(reading->error, VL2_ERROR_MODEL,
+                        "%s: header.file_hash: found %016" PRIx64 "%016" PRIx64
+                        ", expected %016" PRIx64 "%016" PRIx64 " (the head is damaged)",
+                        file->name, hash.high64, hash.low64, expected[1], expected[0]);
+    }
+    return VL2_OK;
+}
+
+/* ------------------------------------------------------------------------------------ sections */
+
+enum {
+    SECTION_TEXT,
+    SECTION_META,
+    SECTION_BLOB,
+    SECTION_RECD,
+    SECTION_TENS,
+    SECTION_FRAM,
+    SECTION_COUNT
+};
+
+static const char *const tags[SECTION_COUNT] = {"TEXT", "META", "BLOB", "RECD", "TENS", "FRAM"};
+
+typedef struct section {
+    const uint8_t *payload; /* NULL: not there */
+    size_t size;
+} section;
+
+static int find_tag(const char tag[4])
+{
+    for (int i = 0; i < SECTION_COUNT; i++) {
+        if (memcmp(tags[i], tag, 4) == 0) {
+            return i;
+        }
+    }
+    return -1;
+}
+
+static vl2_status check_section(const reading *reading, const pack_section *section, uint64_t left,
+                                bool known)
+{
+    char field[FIELD_SIZE];
+    for (int i = 0; i < 4; i++) {
+        if (section->tag[i] < 0x20 || section->tag[i] > 0x7e) {
+            return fail_number(reading, "index, a section's tag", (uint8_t)section->tag[i],
+                               "printable ASCII characters");
+        }
+    }
+    snprintf(field, sizeof(field), "section %.4s.flags", section->tag);
+    if ((section->flags & ~PACK_SECTION_REQUIRED) != 0) {
+        return fail_number(reading, field, section->flags, "0 or 1");
+    }
+    if (!known && (section->flags & PACK_SECTION_REQUIRED) != 0) {
+        return vl2_fail(reading->error, VL2_ERROR_MODEL,
+                        "%s: %s: found 1, expected a section that this program knows or may skip "
+                        "(a newer program is needed)",
+                        reading->file->name, field);
+    }
+    snprintf(field, sizeof(field), "section %.4s.size", section->tag);
+    /* `left` is a multiple of 8, so that the padding is within it too. */
+    return section->size > left ? fail_number(reading, field, section->size, "a size in the index")
+                                : VL2_OK;
+}
+
+static vl2_status find_sections(const reading *reading, section found[SECTION_COUNT])
+{
+    const uint8_t *index = reading->file->head + PACK_HASHED_HEADER;
+    uint64_t size = reading->file->header.index_size, at = 0;
+    while (at < size) {
+        pack_section section;
+        if (size - at < sizeof(section)) {
+            return fail_number(reading, "index, bytes behind the last section", size - at, "0");
+        }
+        memcpy(&section, index + at, sizeof(section));
+        at += sizeof(section);
+        int tag = find_tag(section.tag);
+        vl2_status status = check_section(reading, &section, size - at, tag >= 0);
+        if (status != VL2_OK) {
+            return status;
+        }
+        if (tag >= 0 && found[tag].payload != NULL) {
+            return vl2_fail(reading->error, VL2_ERROR_MODEL,
+                            "%s: index: found section %s twice, expected it once",
+                            reading->file->name, tags[tag]);
+        }
+        if (tag >= 0) {
+            found[tag].payload = index + at;
+            found[tag].size = (size_t)section.size;
+        }
+        at += (section.size + 7) / 8 * 8;
+    }
+    for (int i = 0; i < SECTION_COUNT; i++) {
+        if (found[i].payload == NULL && i != SECTION_META) {
+            return vl2_fail(reading->error, VL2_ERROR_MODEL,
+                            "%s: index: found no section %s, expected one", reading->file->name,
+                            tags[i]);
+        }
+    }
+    return VL2_OK;
+}
+
+static vl2_status read_table(const reading *reading, const section *section, const char *tag,
+                             size_t least, table *table)
+{
+    pack_table head;
+    char field[FIELD_SIZE];
+    if (section->size < sizeof(head)) {
+        snprintf(field, sizeof(field), "section %s.size", tag);
+        return fail_number(reading, field, section->size, "at least 8");
+    }
+    memcpy(&head, section->payload, sizeof(head));
+    if (head.entry_size % 8 != 0 || head.entry_size < least) {
+        char expected[48];
+        snprintf(field, sizeof(field), "section %s.entry_size", tag);
+        snprintf(expected, sizeof(expected), "a multiple of 8, at least %zu", least);
+        return fail_number(reading, field, head.entry_size, expected);
+    }
+    uint64_t bytes = section->size - sizeof(head); /* two numbers of 32 bits do not overflow */
+    if ((uint64_t)head.entry_size * head.count != bytes) {
+        char expected[64];
+        snprintf(field, sizeof(field), "section %s.count", tag);
+        snprintf(expected, sizeof(expected), "%" PRIu64 " bytes of entries to be that many",
+                 bytes);
+        return fail_number(reading, field, head.count, expected);
+    }
+    *table = (struct table){tag, section->payload + sizeof(head), head.entry_size, head.count};
+    return VL2_OK;
+}
+
+static void get_entry(const table *table, size_t index, void *entry, size_t size)
+{
+    memcpy(entry, table->entries + index * table->entry_size, size);
+}
+
+/* ------------------------------------------------------------------------------------ texts */
+
+static vl2_status read_text(const reading *reading, const section *section)
+{
+    pack_file *file = reading->file;
+    file->text = (const char *)section->payload;
+    file->text_size = section->size;
+    if (section->size == 0 || file->text[0] != '\0' || file->text[section->size - 1] != '\0') {
+        return vl2_fail(reading->error, VL2_ERROR_MODEL,
+                        "%s: section TEXT: found no NUL at its %s, expected one", file->name,
+                        section->size == 0 || file->text[0] != '\0' ? "beginning" : "end");
+    }
+    json_t *text = json_stringn(file->text, section->size); /* which looks at the encoding */
+    if (text == NULL) {
+        return vl2_fail(reading->error, VL2_ERROR_MODEL,
+                        "%s: section TEXT: found bytes that are not UTF-8, expected text",
+                        file->name);
+    }
+    json_decref(text);
+    return VL2_OK;
+}
+
+/* A name goes into messages and listings, so it must not command a terminal. */
+static bool printable(const char *name)
+{
+    for (const unsigned char *at = (const unsigned char *)name; *at != '\0'; at++) {
+        if (*at < 0x20 || *at == 0x7f || (at[0] == 0xc2 && at[1] <= 0x9f)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static vl2_status read_name(const reading *reading, const char *what, size_t index, uint32_t at,
+                            const char **name)
+{
+    const pack_file *file = reading->file;
+    if (at == 0 || at >= file->text_size || file->text[at - 1] != '\0') {
+        return fail_entry(reading, what, index, "name", at, "the place of a string in TEXT");
+    }
+    *name = file->text + at;
+    size_t length = strnlen(*name, PACK_MAX_NAME + 1);
+    if (length == 0 || length > PACK_MAX_NAME || !printable(*name)) {
+        return fail_entry(reading, what, index, "name", at,
+                          "a string of 1 to 1024 bytes without control characters");
+    }
+    return VL2_OK;
+}
+
+/* ------------------------------------------------------------------------------------ frames */
+
+/* A zstd block of 4 bytes, its shortest, gives at most 128 KiB: no frame expands more than this,
+ * and one that says so would only make somebody allocate memory. */
+#define LARGEST_EXPANSION 32768u
+
+static vl2_status check_frame(const reading *reading, size_t index, const pack_frame_entry *frame,
+                              uint64_t least)
+{
+    uint64_t end, most;
+    if (frame->offset % PACK_ALIGNMENT != 0) {
+        return fail_entry(reading, "frame", index, "offset", frame->offset, "a multiple of 64");
+    }
+    if (frame->offset < least) {
+        char expected[64];
+        snprintf(expected, sizeof(expected), "at least %" PRIu64 ", the end of what is before it",
+                 least);
+        return fail_entry(reading, "frame", index, "offset", frame->offset, expected);
+    }
+    if (frame->stored == 0 || __builtin_add_overflow(frame->offset, frame->stored, &end) ||
+        end > reading->file->size) {
+        return fail_entry(reading, "frame", index, "stored", frame->stored,
+                          "at least 1 byte, within the file");
+    }
+    if (frame->codec != PACK_RAW && frame->codec != PACK_ZSTD) {
+        return fail_entry(reading, "frame", index, "codec", frame->codec, "0 (raw) or 1 (zstd)");
+    }
+    if (frame->codec == PACK_RAW && frame->content != frame->stored) {
+        return fail_equal(reading, "frame", index, "content", frame->content, frame->stored);
+    }
+    if (__builtin_mul_overflow(frame->stored, LARGEST_EXPANSION, &most)) {
+        most = UINT64_MAX;
+    }
+    return frame->content > most || frame->content > SIZE_MAX / 2
+               ? fail_entry(reading, "frame", index, "content", frame->content,
+                            "what the stored bytes can expand to")
+               : VL2_OK;
+}
+
+static vl2_status read_frames(const reading *reading, const table *table)
+{
+    pack_file *file = reading->file;
+    file->frames = base_calloc(table->count, sizeof(*file->frames));
+    if (file->frames == NULL) {
+        return fail_memory(reading, table->count * sizeof(*file->frames));
+    }
+    file->frame_count = table->count;
+    uint64_t least = file->header.data_offset;
+    for (size_t i = 0; i < table->count; i++) {
+        pack_frame_entry entry;
+        get_entry(table, i, &entry, sizeof(entry));
+        vl2_status status = check_frame(reading, i, &entry, least);
+        if (status != VL2_OK) {
+            return status;
+        }
+        file->frames[i] = (pack_frame){entry.offset, entry.stored, entry.content,
+                                       entry.hash,   entry.plane,  (pack_codec)entry.codec};
+        least = entry.offset + entry.stored;
+    }
+    return VL2_OK;
+}
+
+/* Frames first to first + count - 1 lie one behind the other, from `start` on. *end is where the
+ * last one ends. */
+static vl2_status check_run(const reading *reading, size_t first, size_t count, uint64_t start,
+                            uint64_t *end)
+{
+    const pack_frame *frames = reading->file->frames;
+    for (size_t i = first; i < first + count; i++) {
+        if (frames[i].offset != start) {
+            return fail_equal(reading, "frame", i, "offset", frames[i].offset, start);
+        }
+        *end = frames[i].offset + frames[i].stored;
+        if (!round_up(*end, PACK_ALIGNMENT, &start)) {
+            return fail_entry(reading, "frame", i, "stored", frames[i].stored, "less");
+        }
+    }
+    return VL2_OK;
+}
+
+/* ------------------------------------------------------------------------------------ blobs */
+
+static vl2_status check_blob_frames(const reading *reading, const table *table)
+{
+    const pack_file *file = reading->file;
+    uint64_t end;
+    if (table->count > file->frame_count) {
+        return fail_number(reading, "section BLOB.count", table->count,
+                           "at most the number of frames");
+    }
+    for (size_t i = 0; i < table->count; i++) {
+        if (file->frames[i].plane != PACK_BLOB) {
+            return fail_equal(reading, "frame", i, "plane", file->frames[i].plane, PACK_BLOB);
+        }
+    }
+    return check_run(reading, 0, table->count, file->header.data_offset, &end);
+}
+
+static int compare_blobs(const void *left, const void *right)
+{
+    return strcmp(((const pack_blob_view *)left)->name, ((const pack_blob_view *)right)->name);
+}
+
+/* Names are compared in a sorted copy; the blobs keep the order of the file. */
+static vl2_status check_blob_names(const reading *reading)
+{
+    pack_file *file = reading->file;
+    size_t bytes = file->blob_count * sizeof(*file->blobs);
+    pack_blob_view *sorted = base_malloc(file->blob_count, sizeof(*sorted));
+    if (sorted == NULL) {
+        return fail_memory(reading, bytes);
+    }
+    memcpy(sorted, file->blobs, bytes);
+    qsort(sorted, file->blob_count, sizeof(*sorted), compare_blobs);
+    vl2_status status = VL2_OK;
+    for (size_t i = 1; i < file->blob_count && status == VL2_OK; i++) {
+        if (strcmp(sorted[i - 1].name, sorted[i].name) == 0) {
+            status = vl2_fail(reading->error, VL2_ERROR_MODEL,
+                              "%s: blobs: found %.200s twice, expected it once", file->name,
+                              sorted[i].name);
+        }
+    }
+    base_free(sorted);
+    return status;
+}
+
+static vl2_status read_blobs(const reading *reading, const table *table)
+{
+    pack_file *file = reading->file;
+    vl2_status status = check_blob_frames(reading, table);
+    if (status != VL2_OK) {
+        return status;
+    }
+    file->blobs = base_calloc(table->count, sizeof(*file->blobs));
+    if (file->blobs == NULL) {
+        return fail_memory(reading, table->count * sizeof(*file->blobs));
+    }
+    for (size_t i = 0; i < table->count && status == VL2_OK; i++) {
+        pack_blob_entry entry;
+        get_entry(table, i, &entry, sizeof(entry));
+        if (entry.frame != i) {
+            return fail_equal(reading, "blob", i, "frame", entry.frame, i);
+        }
+        file->blobs[i].frame = &file->frames[i];
+        status = read_name(reading, "blob", i, entry.name, &file->blobs[i].name);
+    }
+    file->blob_count = table->count;
+    return status == VL2_OK ? check_blob_names(reading) : status;
+}
+
+/* ------------------------------------------------------------------------------------ tensors */
+
+static vl2_status fail_tensor(const reading *reading, size_t index, const char *field,
+                              uint64_t found, const char *expected)
+{
+    return vl2_fail(reading->error, VL2_ERROR_MODEL,
+                    "%s: tensor %zu (%.200s).%s: found %" PRIu64 ", expected %s",
+                    reading->file->name, index, reading->file->tensors[index].name, field, found,
+                    expected);
+}
+
+static vl2_status check_type(const reading *reading, size_t index, const pack_tensor_entry *entry)
+{
+    uint32_t type = pack_layout_type(entry->layout);
+    if (type == 0) {
+        return fail_tensor(reading, index, "layout", entry->layout,
+                           "a layout that this program knows");
+    }
+    if (pack_type_name(entry->type) == NULL) {
+        return fail_tensor(reading, index, "type", entry->type, "a type that this program knows");
+    }
+    if (entry->type != type) {
+        char expected[64];
+        snprintf(expected, sizeof(expected), "%" PRIu32 " (%s), the type of layout %s", type,
+                 pack_type_name(type), pack_layout_name(entry->layout));
+        return fail_tensor(reading, index, "type", entry->type, expected);
+    }
+    if (entry->source != PACK_F32 && entry->source != PACK_F16 && entry->source != PACK_BF16) {
+        return fail_tensor(reading, index, "source", entry->source, "1, 2 or 3");
+    }
+    return VL2_OK;
+}
+
+static vl2_status check_shape(const reading *reading, size_t index, const pack_tensor_entry *entry)
+{
+    if (entry->rank > PACK_MAX_RANK) {
+        return fail_tensor(reading, index, "rank", entry->rank, "at most 4");
+    }
+    for (uint32_t i = 0; i < PACK_MAX_RANK; i++) {
+        if (i < entry->rank ? entry->shape[i] == 0 : entry->shape[i] != 1) {
+            return fail_tensor(reading, index, "shape", entry->shape[i],
+                               i < entry->rank ? "at least 1" : "1 beyond the rank");
+        }
+    }
+    return VL2_OK;
+}
+
+/* The frames are those that layout and shape call for. `first` is the one behind the tensor
+ * before. */
+static vl2_status check_planes(const reading *reading, size_t index,
+                               const pack_tensor_entry *entry, size_t first)
+{
+    const pack_file *file = reading->file;
+    uint32_t plane[PACK_MAX_PLANES];
+    uint64_t bytes[PACK_MAX_PLANES];
+    int count = pack_planes(entry->layout, (int)entry->rank, entry->shape, plane, bytes);
+    char number[24];
+    if (count == 0) {
+        return fail_tensor(reading, index, "rank", entry->rank,
+                           "a shape that the layout takes and that fits 64 bits");
+    }
+    if (entry->first_frame != first) {
+        snprintf(number, sizeof(number), "%zu", first);
+        return fail_tensor(reading, index, "first_frame", entry->first_frame, number);
+    }
+    if (entry->frame_count != (uint32_t)count || file->frame_count - first < (size_t)count) {
+        snprintf(number, sizeof(number), "%d within FRAM", count);
+        return fail_tensor(reading, index, "frame_count", entry->frame_count, number);
+    }
+    for (int i = 0; i < count; i++) {
+        const pack_frame *frame = &file->frames[first + (size_t)i];
+        char expected[160];
+        if (frame->plane != plane[i]) {
+            snprintf(expected, sizeof(expected), "%" PRIu32 " (%s) for layout %s", plane[i],
+                     pack_plane_name(plane[i]), pack_layout_name(entry->layout));
+            return fail_tensor(reading, index, "plane", frame->plane, expected);
+        }
+        if (frame->content != bytes[i]) {
+            snprintf(expected, sizeof(expected), "%" PRIu64 " bytes of %s for layout %s and shape",
+                     bytes[i], pack_plane_name(plane[i]), pack_layout_name(entry->layout));
+            return fail_tensor(reading, index, "content", frame->content, expected);
+        }
+    }
+    return VL2_OK;
+}
+
+static vl2_status read_tensor(const reading *reading, const table *table, size_t index,
+                              size_t first_frame)
+{
+    pack_file *file = reading->file;
+    pack_tensor *tensor = &file->tensors[index];
+    pack_tensor_entry entry;
+    get_entry(table, index, &entry, sizeof(entry));
+    vl2_status status = read_name(reading, "tensor", index, entry.name, &tensor->name);
+    if (status == VL2_OK) {
+        status = check_type(reading, index, &entry);
+    }
+    if (status == VL2_OK) {
+        status = check_shape(reading, index, &entry);
+    }
+    if (status == VL2_OK) {
+        status = check_planes(reading, index, &entry, first_frame);
+    }
+    if (status == VL2_OK) {
+        tensor->type = (pack_type)entry.type;
+        tensor->source = (pack_type)entry.source;
+        tensor->layout = entry.layout;
+        tensor->group = entry.group;
+        tensor->rank = (int)entry.rank;
+        memcpy(tensor->shape, entry.shape, sizeof(tensor->shape));
+        tensor->frames = &file->frames[first_frame];
+        tensor->frame_count = (int)entry.frame_count;
+    }
+    return status;
+}
+
+static int compare_names(const void *left, const void *right)
+{
+    const pack_tensor *const *a = left, *const *b = right;
+    return strcmp((*a)->name, (*b)->name);
+}
+
+static vl2_status sort_names(const reading *reading)
+{
+    pack_file *file = reading->file;
+    file->by_name = base_calloc(file->tensor_count, sizeof(const pack_tensor *));
+    if (file->by_name == NULL) {
+        return fail_memory(reading, file->tensor_count * sizeof(const pack_tensor *));
+    }
+    for (size_t i = 0; i < file->tensor_count; i++) {
+        file->by_name[i] = &file->tensors[i];
+    }
+    qsort(file->by_name, file->tensor_count, sizeof(const pack_tensor *), compare_names);
+    for (size_t i = 1; i < file->tensor_count; i++) {
+        if (strcmp(file->by_name[i - 1]->name, file->by_name[i]->name) == 0) {
+            return vl2_fail(reading->error, VL2_ERROR_MODEL,
+                            "%s: tensors: found %.200s twice, expected it once", file->name,
+                            file->by_name[i]->name);
+        }
+    }
+    return VL2_OK;
+}
+
+static vl2_status read_tensors(const reading *reading, const table *table)
+{
+    pack_file *file = reading->file;
+    size_t frame = file->blob_count;
+    file->tensors = base_calloc(table->count, sizeof(*file->tensors));
+    if (file->tensors == NULL) {
+        return fail_memory(reading, table->count * sizeof(*file->tensors));
+    }
+    file->tensor_count = table->count;
+    for (size_t i = 0; i < table->count; i++) {
+        vl2_status status = read_tensor(reading, table, i, frame);
+        if (status != VL2_OK) {
+            return status;
+        }
+        frame += (size_t)file->tensors[i].frame_count;
+    }
+    if (frame != file->frame_count) {
+        char expected[64];
+        snprintf(expected, sizeof(expected), "%zu, those of the blobs and tensors", frame);
+        return fail_number(reading, "section FRAM.count", file->frame_count, expected);
+    }
+    return sort_names(reading);
+}
+
+/* ------------------------------------------------------------------------------------ records */
+
+static bool ends_with(const char *text, const char *end)
+{
+    size_t length = strlen(text), part = strlen(end);
+    return length >= part && strcmp(text + length - part, end) == 0;
+}
+
+/* Gate and up are used before down has arrived, so that their order matters. */
+static vl2_status check_place(const reading *reading, size_t index, const pack_record *record)
+{
+    static const char *const parts[] = {"gate_proj.weight", "up_proj.weight", "down_proj.weight"};
+    if (record->layer < -1 || record->expert < -1 || (record->expert >= 0 && record->layer < 0)) {
+        return vl2_fail(reading->error, VL2_ERROR_MODEL,
+                        "%s: record %zu: found layer %d and expert %d, expected -1 or more, and a "
+                        "layer for each expert",
+                        reading->file->name, index, record->layer, record->expert);
+    }
+    if (record->expert >= 0 && record->tensor_count != 3) {
+        return fail_equal(reading, "record", index, "tensor_count", record->tensor_count, 3);
+    }
+    for (int i = 0; record->expert >= 0 && i < 3; i++) {
+        if (!ends_with(record->tensors[i].name, parts[i])) {
+            return vl2_fail(reading->error, VL2_ERROR_MODEL,
+                            "%s: record %zu (layer %d, expert %d): found %.200s, expected the "
+                            "expert's %s as number %d",
+                            reading->file->name, index, record->layer, record->expert,
+                            record->tensors[i].name, parts[i], i + 1);
+        }
+    }
+    return VL2_OK;
+}
+
+/* The record's frames lie where it lies, and nothing else does. */
+static vl2_status check_extent(const reading *reading, size_t index, const pack_record *record)
+{
+    const pack_file *file = reading->file;
+    const pack_tensor *last = &record->tensors[record->tensor_count - 1];
+    size_t first = (size_t)(record->tensors->frames - file->frames), end_frame;
+    uint64_t end = 0;
+    if (record->offset % PACK_PAGE != 0) {
+        return fail_entry(reading, "record", index, "offset", record->offset,
+                          "a multiple of 4096");
+    }
+    end_frame = (size_t)(last->frames - file->frames) + (size_t)last->frame_count;
+    vl2_status status = check_run(reading, first, end_frame - first, record->offset, &end);
+    if (status == VL2_OK && end - record->offset != record->size) {
+        status = fail_equal(reading, "record", index, "size", record->size, end - record->offset);
+    }
+    return status;
+}
+
+static vl2_status read_record(const reading *reading, const table *table, size_t index,
+                              size_t first_tensor)
+{
+    pack_file *file = reading->file;
+    pack_record *record = &file->records[index];
+    pack_record_entry entry;
+    get_entry(table, index, &entry, sizeof(entry));
+    if (entry.first_tensor != first_tensor) {
+        return fail_equal(reading, "record", index, "first_tensor", entry.first_tensor,
+                          first_tensor);
+    }
+    if (entry.tensor_count == 0 || entry.tensor_count > file->tensor_count - first_tensor) {
+        return fail_entry(reading, "record", index, "tensor_count", entry.tensor_count,
+                          "at least 1, within TENS");
+    }
+    *record = (pack_record){entry.offset,       entry.size,  &file->tensors[first_tensor],
+                            entry.tensor_count, entry.layer, entry.expert};
+    for (uint32_t i = 0; i < entry.tensor_count; i++) {
+        file->tensors[first_tensor + i].record = (uint32_t)index;
+    }
+    vl2_status status = check_place(reading, index, record);
+    return status == VL2_OK ? check_extent(reading, index, record) : status;
+}
+
+static vl2_status read_records(const reading *reading, const table *table)
+{
+    pack_file *file = reading->file;
+    size_t tensor = 0;
+    file->records = base_calloc(table->count, sizeof(*file->records));
+    if (file->records == NULL) {
+        return fail_memory(reading, table->count * sizeof(*file->records));
+    }
+    file->record_count = table->count;
+    for (size_t i = 0; i < table->count; i++) {
+        vl2_status status = read_record(reading, table, i, tensor);
+        if (status != VL2_OK) {
+            return status;
+        }
+        tensor += file->records[i].tensor_count;
+    }
+    if (tensor != file->tensor_count) {
+        char expected[64];
+        snprintf(expected, sizeof(expected), "%zu, those of the records", tensor);
+        return fail_number(reading, "section TENS.count", file->tensor_count, expected);
+    }
+    return VL2_OK;
+}
+
+/* ------------------------------------------------------------------------------------ all of it */
+
+typedef vl2_status (*table_reader)(const reading *reading, const table *table);
+
+vl2_status pack_index_read(pack_file *file, vl2_error *error)
+{
+    /* Each looks at what those before it have read. */
+    static const struct {
+        int section;
+        size_t entry_size;
+        table_reader read;
+    } tables[] = {
+        {SECTION_FRAM, sizeof(pack_frame_entry), read_frames},
+        {SECTION_BLOB, sizeof(pack_blob_entry), read_blobs},
+        {SECTION_TENS, sizeof(pack_tensor_entry), read_tensors},
+        {SECTION_RECD, sizeof(pack_record_entry), read_records},
+    };
+    reading reading = {file, error};
+    section sections[SECTION_COUNT] = {{NULL, 0}};
+    vl2_status status = read_head(&reading);
+    if (status == VL2_OK) {
+        status = find_sections(&reading, sections);
+    }
+    if (status == VL2_OK) {
+        file->meta = (const char *)sections[SECTION_META].payload;
+        file->meta_size = sections[SECTION_META].size;
+        status = read_text(&reading, &sections[SECTION_TEXT]);
+    }
+    for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]) && status == VL2_OK; i++) {
+        table table;
+        status = read_table(&reading, &sections[tables[i].section], tags[tables[i].section],
+                            tables[i].entry_size, &table);
+        if (status == VL2_OK) {
+            status = tables[i].read(&reading, &table);
+        }
+    }
+    return status;
+}
