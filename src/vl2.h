@@ -167,7 +167,7 @@ VL2_API vl2_status vl2_image_draw_boxes(const vl2_image *image, const vl2_boxes 
 /* Byte-level BPE as described by a tokenizer.json. */
 typedef struct vl2_tokenizer vl2_tokenizer;
 
-/* `path` is a tokenizer.json or a model (folder) that has one. From a folder, it also has the
+/* `path` is a tokenizer.json or a model (folder or packed file) that has one. From a model, it also has the
  * special tokens that the reference adds where they are missing. VL2_ERROR_MODEL,
  * VL2_ERROR_MEMORY. */
 VL2_API vl2_status vl2_tokenizer_open(const char *path, vl2_tokenizer **tokenizer,
@@ -198,8 +198,7 @@ VL2_API int32_t vl2_tokenizer_id(const vl2_tokenizer *tokenizer, const char *tok
  * row. */
 typedef struct vl2_tiles vl2_tiles;
 
-/* Cuts a picture as the model in folder `model_path` wants it (only its processor_config.json is
- * read). With `tiling` false: the global view and one identical local tile, as for
+/* Cuts a picture as the model at `model_path` wants it (only its processor_config.json is read). With `tiling` false: the global view and one identical local tile, as for
  * conversations of more than two pictures. VL2_ERROR_MODEL, VL2_ERROR_INPUT, VL2_ERROR_MEMORY. */
 VL2_API vl2_status vl2_tiles_create(const char *model_path, const vl2_image *image, bool tiling,
                                     vl2_tiles **tiles, vl2_error *error);
@@ -216,18 +215,28 @@ VL2_API const char *vl2_tiles_sha256(const vl2_tiles *tiles, size_t index);    /
 
 typedef struct vl2_model vl2_model;
 
+/* Which checksums of a packed file are compared. A folder has none. */
+typedef enum vl2_verify {
+    VL2_VERIFY_USE, /* those of each part when it is used first */
+    VL2_VERIFY_OFF,
+    VL2_VERIFY_ALL  /* all of them when the model is opened */
+} vl2_verify;
+
 typedef struct vl2_model_options {
+    vl2_verify verify;
     vl2_progress_callback progress; /* may be NULL */
     void *progress_user;
 } vl2_model_options;
 
 VL2_API void vl2_model_options_defaults(vl2_model_options *options);
 
-/* Opens a Hugging Face folder (config.json, processor_config.json, tokenizer.json, *.safetensors).
- * The weights are mapped, not read: memory is touched when a tensor is used first. Every tensor's
- * name and shape is checked against the configuration. `options` may be NULL.
+/* Opens a packed file (vl2_pack), or a Hugging Face folder (config.json, processor_config.json,
+ * tokenizer.json, *.safetensors). The weights are mapped, not read: memory is touched when a tensor
+ * is used first. Every tensor's name and shape is checked against the configuration. `options` may
+ * be NULL.
  * Errors: VL2_ERROR_MODEL with a message that names file, field, found and expected;
- * VL2_ERROR_MEMORY. */
+ * VL2_ERROR_MEMORY. A damaged part of a packed file that is found later ends the request that needs
+ * it with VL2_ERROR_MODEL; the session and the other parts stay usable. */
 VL2_API vl2_status vl2_model_open(const char *path, const vl2_model_options *options,
                                   vl2_model **model, vl2_error *error);
 VL2_API void vl2_model_close(vl2_model *model); /* after all its sessions */

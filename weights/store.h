@@ -1,6 +1,6 @@
 /* The weights of a model, from wherever they come: a Hugging Face folder or a packed file. The
- * network sees named, shape-checked views; what has to be checked, expanded or fetched before a view
- * may be used happens in weight_store_acquire. */
+ * network sees named, shape-checked views; what has to be checked or expanded before a view may be
+ * used happens in weight_store_acquire. */
 #ifndef WEIGHTS_STORE_H
 #define WEIGHTS_STORE_H
 
@@ -13,46 +13,50 @@
 
 #define WEIGHT_NO_RECORD UINT32_MAX
 
-/* One tensor. Plain numbers (packed.layout 0) lie at tensor.data; a packed matrix lies in
- * packed.plane, and tensor.type is DATA_TYPE_COUNT then. Pointers of a view with a record are valid
- * from its acquisition to weight_store_close. */
+/* One tensor. Plain numbers (packed.layout 0) lie at tensor.data, row-major; a packed matrix
+ * [shape[0], product of the rest] lies in packed.plane, and tensor.type is DATA_TYPE_COUNT and
+ * tensor.data NULL then. Pointers of a view with a record are valid from its acquisition to
+ * weight_store_close. */
 typedef struct weight_view {
     tensor_view tensor;
     packed_matrix packed;
     uint32_t record; /* to be acquired before use; WEIGHT_NO_RECORD: it is always there */
 } weight_view;
 
-/* When a record's checksums are compared. */
-typedef enum weight_verify {
-    WEIGHT_VERIFY_OFF,
-    WEIGHT_VERIFY_USE, /* when a record is acquired first */
-    WEIGHT_VERIFY_ALL  /* all of them when the store is opened */
-} weight_verify;
-
 /* May be used by several threads at once. */
 typedef struct weight_store weight_store;
 
-/* Opens a folder (or one safetensors file) or a packed file. Errors of checkpoint_open and
- * pack_open. */
-vl2_status weight_store_open(const char *path, weight_verify verify, weight_store **store,
-                             vl2_error *error);
+/* Opens a folder (or one safetensors file) or a packed file, which pack_recognise tells apart.
+ * Errors of checkpoint_open and pack_open. */
+vl2_status weight_store_open(const char *path, weight_store **store, vl2_error *error);
 void weight_store_close(weight_store *store); /* NULL is allowed */
 
-/* A view by name, NULL if there is none. Borrowed. */
+/* Which checksums of a packed file are compared; VL2_VERIFY_USE until this is called. With
+ * VL2_VERIFY_ALL all of them are compared now, on the whole team, and the first damage is reported
+ * as weight_store_acquire does. Not while other threads use the store. */
+vl2_status weight_store_verify(weight_store *store, vl2_verify verify, const team *team,
+                               vl2_error *error);
+
+/* A view by name, NULL if there is none. Borrowed. A tensor of a folder whose data type vl2 does
+ * not compute with has type DATA_TYPE_COUNT and no data, as in checkpoint.h. */
 const weight_view *weight_store_find(const weight_store *store, const char *name);
 size_t weight_store_count(const weight_store *store);
-const weight_view *weight_store_get(const weight_store *store, size_t index);
+const weight_view *weight_store_get(const weight_store *store, size_t index); /* file order */
 
-/* Makes the records ready: compares checksums (unless off), expands what is compressed; each record
- * once in the life of the store, the team working side by side. Records that are ready cost one
- * look. WEIGHT_NO_RECORD is skipped. VL2_ERROR_MODEL names layer, expert and offset of what is
- * damaged; the record stays unusable and the others can be used. VL2_ERROR_MEMORY. */
+/* Makes records ready: compares checksums, expands what is compressed; each record once in the life
+ * of the store, the team working side by side. Records that are ready cost one look;
+ * WEIGHT_NO_RECORD is skipped. VL2_ERROR_MODEL names layer, expert and offset of what is damaged;
+ * that record stays unusable, all others can be used. VL2_ERROR_MEMORY. */
 vl2_status weight_store_acquire(weight_store *store, const uint32_t *records, size_t count,
                                 const team *team, vl2_error *error);
 
 /* One of the two is NULL. */
 const checkpoint *weight_store_checkpoint(const weight_store *store);
 const pack_file *weight_store_pack(const weight_store *store);
+
+/* For messages: the path of the file that has the view, and its type there ("BF16", "int4"). */
+const char *weight_store_file_of(const weight_store *store, const weight_view *view);
+const char *weight_store_type_of(const weight_store *store, const weight_view *view);
 
 uint64_t weight_store_file_bytes(const weight_store *store);
 uint64_t weight_store_expanded_bytes(const weight_store *store); /* memory of what was expanded */

@@ -197,8 +197,13 @@ vl2_status session_encode(vl2_session *session, const prepared_prompt *prepared,
     size_t count = list_tiles(session, prepared, first, jobs);
     vl2_status status = VL2_OK;
     if (count > 0) {
-        encoder encoder;
-        status = encoder_open(session, &encoder, error);
+        const model_weights *weights = session->model->weights;
+        encoder encoder = {NULL};
+        status = model_weights_acquire(weights, &weights->vision_records, &session->compute.team,
+                                       error);
+        if (status == VL2_OK) {
+            status = encoder_open(session, &encoder, error);
+        }
         if (status == VL2_OK) {
             status = encode_all(&encoder, jobs, count, observer, error);
             encoder_close(&encoder);

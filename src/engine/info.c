@@ -48,31 +48,48 @@ static bool starts_with(const char *text, const char *prefix)
     return strncmp(text, prefix, strlen(prefix)) == 0;
 }
 
+static uint32_t type_of(weight tensor)
+{
+    return tensor->packed.layout != 0 ? pack_layout_type(tensor->packed.layout)
+                                      : (uint32_t)tensor->tensor.type + PACK_F32;
+}
+
+/* Bytes that the kernels read. */
+static uint64_t stored_bytes(weight tensor, uint64_t elements)
+{
+    layout_sizes sizes;
+    if (tensor->packed.layout == 0) {
+        return elements * data_type_size(tensor->tensor.type);
+    }
+    layout_measure(tensor->packed.layout, tensor->packed.rows, tensor->packed.columns, &sizes);
+    return sizes.total;
+}
+
 static void count_parameters(const vl2_model *model, vl2_model_info *info)
 {
-    uint64_t of_type[DATA_TYPE_COUNT] = {0};
+    uint64_t of_type[PACK_INT4 + 1] = {0};
     for (size_t i = 0; i < model->weights->bound_count; i++) {
         weight tensor = model->weights->bound[i];
-        uint64_t elements = tensor_elements(tensor);
+        uint64_t elements = tensor_elements(&tensor->tensor);
         info->parameters += elements;
-        info->weight_bytes += elements * data_type_size(tensor->type);
-        of_type[tensor->type] += elements;
-        if (starts_with(tensor->name, "vision.")) {
+        info->weight_bytes += stored_bytes(tensor, elements);
+        of_type[type_of(tensor)] += elements;
+        if (starts_with(tensor->tensor.name, "vision.")) {
             info->parameters_vision += elements;
-        } else if (starts_with(tensor->name, "projector.")) {
+        } else if (starts_with(tensor->tensor.name, "projector.")) {
             info->parameters_projector += elements;
         } else {
             info->parameters_language += elements;
         }
-        if (strstr(tensor->name, ".mlp.experts.") != NULL) {
+        if (strstr(tensor->tensor.name, ".mlp.experts.") != NULL) {
             info->parameters_experts += elements;
         }
     }
-    data_type most = DATA_F32;
-    for (data_type type = DATA_F32; type < DATA_TYPE_COUNT; type++) {
+    uint32_t most = PACK_F32;
+    for (uint32_t type = PACK_F32; type <= PACK_INT4; type++) {
         most = of_type[type] > of_type[most] ? type : most;
     }
-    snprintf(info->data_type, sizeof(info->data_type), "%s", data_type_name(most));
+    snprintf(info->data_type, sizeof(info->data_type), "%s", pack_type_name(most));
 }
 
 /* For one token of text: everything but the experts that were not chosen and the other embedding
@@ -98,8 +115,9 @@ void vl2_model_get_info(const vl2_model *model, vl2_model_info *info)
     info->candidate_resolutions = model->processor->resolution_count;
     count_parameters(model, info);
     info->parameters_active = active_parameters(model, info);
-    info->shards = (int)checkpoint_shards(model->checkpoint);
-    info->tensors = (int)checkpoint_count(model->checkpoint);
-    info->file_bytes = checkpoint_file_bytes(model->checkpoint);
+    const checkpoint *checkpoint = weight_store_checkpoint(model->store);
+    info->shards = checkpoint != NULL ? (int)checkpoint_shards(checkpoint) : 1;
+    info->tensors = (int)weight_store_count(model->store);
+    info->file_bytes = weight_store_file_bytes(model->store);
     info->unexpected_count = model->unexpected_count;
 }

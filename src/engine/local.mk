@@ -8,6 +8,7 @@ libengine_la_SOURCES = \
 	src/engine/conversation.c src/engine/conversation.h \
 	src/engine/conversation_file.c \
 	src/engine/encode.c \
+	src/engine/files.c src/engine/files.h \
 	src/engine/generate.c \
 	src/engine/image.c src/engine/image.h \
 	src/engine/info.c \

@@ -1,17 +1,19 @@
-/* vl2_model: opening a Hugging Face folder. */
+/* vl2_model: opening a Hugging Face folder or a packed file. */
 #include "engine/model.h"
 
 #include "base/alloc.h"
-#include "base/file.h"
+#include "base/team.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
+#define CONFIG_LIMIT ((size_t)16 << 20) /* bytes of a configuration file */
+
 void vl2_model_options_defaults(vl2_model_options *options)
 {
-    *options = (vl2_model_options){NULL, NULL};
+    *options = (vl2_model_options){.verify = VL2_VERIFY_USE};
 }
 
 vl2_status engine_select_kernels(kernels *kernels, vl2_error *error)
@@ -26,36 +28,47 @@ vl2_status engine_select_kernels(kernels *kernels, vl2_error *error)
                     (int)strcspn(bad, ","), bad);
 }
 
-static vl2_status check_folder(const char *path, vl2_error *error)
+static vl2_status check_path(const char *path, vl2_error *error)
 {
     struct stat info;
     if (stat(path, &info) != 0) {
         return vl2_fail(error, VL2_ERROR_MODEL, "%s: cannot be opened: %s", path, strerror(errno));
     }
-    if (!S_ISDIR(info.st_mode)) {
+    if (!S_ISDIR(info.st_mode) && !pack_recognise(path)) {
         return vl2_fail(error, VL2_ERROR_MODEL,
-                        "%s: found a file, expected a folder with config.json, "
-                        "processor_config.json, tokenizer.json and *.safetensors", path);
+                        "%s: found a file that is not packed by vl2, expected a .vl2 file or a "
+                        "folder with config.json, processor_config.json, tokenizer.json and "
+                        "*.safetensors", path);
     }
     return VL2_OK;
 }
 
-static vl2_status open_configs(vl2_model *model, vl2_error *error)
+static vl2_status open_config(const model_files *files, model_config *config, vl2_error *error)
 {
-    char *config = path_join(model->path, "config.json");
-    char *processor = path_join(model->path, "processor_config.json");
-    vl2_status status = VL2_OK;
-    if (config == NULL || processor == NULL) {
-        status = vl2_fail_memory(error, model->path, strlen(model->path));
-    }
+    char *text, *label;
+    size_t size;
+    vl2_status status =
+        model_files_read(files, "config.json", CONFIG_LIMIT, &text, &size, &label, error);
     if (status == VL2_OK) {
-        status = model_config_open(config, &model->config, error);
+        status = model_config_parse(text, size, label, config, error);
+        base_free(text);
+        base_free(label);
     }
+    return status;
+}
+
+vl2_status engine_open_processor(const model_files *files, image_processor **processor,
+                                 vl2_error *error)
+{
+    char *text, *label;
+    size_t size;
+    vl2_status status =
+        model_files_read(files, "processor_config.json", CONFIG_LIMIT, &text, &size, &label, error);
     if (status == VL2_OK) {
-        status = image_processor_open(processor, &model->processor, error);
+        status = image_processor_parse(text, size, label, processor, error);
+        base_free(text);
+        base_free(label);
     }
-    base_free(config);
-    base_free(processor);
     return status;
 }
 
@@ -85,10 +98,10 @@ static vl2_status check_configs(const vl2_model *model, vl2_error *error)
     return VL2_OK;
 }
 
-static vl2_status open_text(vl2_model *model, vl2_error *error)
+static vl2_status open_text(vl2_model *model, const model_files *files, vl2_error *error)
 {
     tokenizer *tokenizer;
-    vl2_status status = engine_open_tokenizer(model->path, model->processor->pad_token,
+    vl2_status status = engine_open_tokenizer(files, model->processor->pad_token,
                                               model->processor->image_token, &tokenizer, error);
     if (status != VL2_OK) {
         return status;
@@ -102,8 +115,7 @@ static vl2_status open_text(vl2_model *model, vl2_error *error)
                         model->config.language.vocabulary - 1);
     }
     int32_t bos, eos;
-    status = engine_sentence_tokens(model->path, tokenizer, &model->config.language, &bos, &eos,
-                                    error);
+    status = engine_sentence_tokens(files, tokenizer, &model->config.language, &bos, &eos, error);
     if (status == VL2_OK) {
         status = prompt_tokens_find(tokenizer, model->processor->image_token, bos, eos,
                                     &model->tokens, error);
@@ -113,13 +125,13 @@ static vl2_status open_text(vl2_model *model, vl2_error *error)
 
 static vl2_status list_unexpected(vl2_model *model, vl2_error *error)
 {
-    size_t count = checkpoint_count(model->checkpoint);
+    size_t count = weight_store_count(model->store);
     model->unexpected = base_malloc(count, sizeof(*model->unexpected));
     if (model->unexpected == NULL) {
         return vl2_fail_memory(error, "the list of tensors", count * sizeof(weight));
     }
     for (size_t i = 0; i < count; i++) {
-        weight tensor = checkpoint_tensor(model->checkpoint, i);
+        weight tensor = weight_store_get(model->store, i);
         if (!model_weights_expects(model->weights, tensor)) {
             model->unexpected[model->unexpected_count++] = tensor;
         }
@@ -129,26 +141,51 @@ static vl2_status list_unexpected(vl2_model *model, vl2_error *error)
 
 static vl2_status open_weights(vl2_model *model, vl2_error *error)
 {
-    vl2_status status = checkpoint_open(model->path, &model->checkpoint, error);
+    vl2_status status = VL2_OK;
+    if (model->store == NULL) {
+        status = weight_store_open(model->path, &model->store, error);
+    }
     if (status == VL2_OK) {
-        status = model_weights_bind(&model->config, model->checkpoint, model->path,
-                                    &model->weights, error);
+        status = model_weights_bind(&model->config, model->store, model->path, &model->weights,
+                                    error);
     }
     return status == VL2_OK ? list_unexpected(model, error) : status;
+}
+
+static vl2_status verify(vl2_model *model, const vl2_model_options *options, vl2_error *error)
+{
+    if (options->verify != VL2_VERIFY_ALL) {
+        return weight_store_verify(model->store, options->verify, NULL, error);
+    }
+    team team;
+    vl2_status status = team_open(&team, team_processors(), error);
+    if (status == VL2_OK) {
+        status = weight_store_verify(model->store, options->verify, &team, error);
+        team_close(&team);
+    }
+    return status;
 }
 
 static vl2_status open_parts(vl2_model *model, vl2_error *error)
 {
     vl2_status status = engine_select_kernels(&model->kernels, error);
+    model_files files = {model->path, NULL};
+    if (status == VL2_OK && pack_recognise(model->path)) {
+        status = weight_store_open(model->path, &model->store, error);
+        files.pack = status == VL2_OK ? weight_store_pack(model->store) : NULL;
+    }
     if (status == VL2_OK) {
-        status = open_configs(model, error);
+        status = open_config(&files, &model->config, error);
+    }
+    if (status == VL2_OK) {
+        status = engine_open_processor(&files, &model->processor, error);
     }
     if (status == VL2_OK) {
         status = check_configs(model, error);
     }
     if (status == VL2_OK) {
         image_processor_normalize_table(model->processor, model->normalize);
-        status = open_text(model, error);
+        status = open_text(model, &files, error);
     }
     return status == VL2_OK ? open_weights(model, error) : status;
 }
@@ -156,7 +193,7 @@ static vl2_status open_parts(vl2_model *model, vl2_error *error)
 vl2_status vl2_model_open(const char *path, const vl2_model_options *options, vl2_model **model,
                           vl2_error *error)
 {
-    vl2_status status = check_folder(path, error);
+    vl2_status status = check_path(path, error);
     if (status != VL2_OK) {
         return status;
     }
@@ -169,12 +206,15 @@ vl2_status vl2_model_open(const char *path, const vl2_model_options *options, vl
     }
     opened->path = copy;
     status = open_parts(opened, error);
+    if (status == VL2_OK && options != NULL) {
+        status = verify(opened, options, error);
+    }
     if (status != VL2_OK) {
         vl2_model_close(opened);
         return status;
     }
     if (options != NULL && options->progress != NULL) {
-        uint64_t count = checkpoint_count(opened->checkpoint);
+        uint64_t count = weight_store_count(opened->store);
         vl2_progress progress = {VL2_STAGE_OPEN, count, count, 0};
         options->progress(&progress, options->progress_user);
     }
@@ -188,7 +228,7 @@ void vl2_model_close(vl2_model *model)
         return;
     }
     model_weights_free(model->weights);
-    checkpoint_close(model->checkpoint);
+    weight_store_close(model->store);
     tokenizer_close(model->tokenizer.tokenizer);
     image_processor_close(model->processor);
     base_free(model->unexpected);
@@ -203,5 +243,5 @@ const vl2_tokenizer *vl2_model_tokenizer(const vl2_model *model)
 
 const char *vl2_model_unexpected(const vl2_model *model, size_t index)
 {
-    return index < model->unexpected_count ? model->unexpected[index]->name : NULL;
+    return index < model->unexpected_count ? model->unexpected[index]->tensor.name : NULL;
 }

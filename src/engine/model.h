@@ -2,13 +2,14 @@
 #ifndef ENGINE_MODEL_H
 #define ENGINE_MODEL_H
 
+#include "engine/files.h"
 #include "image/processor_config.h"
 #include "model/config.h"
 #include "model/weights.h"
 #include "simd/kernels.h"
 #include "text/prompt.h"
 #include "text/tokenizer.h"
-#include "weights/checkpoint.h"
+#include "weights/store.h"
 
 struct vl2_tokenizer {
     tokenizer *tokenizer;
@@ -22,21 +23,26 @@ struct vl2_model {
     float normalize[3][256]; /* byte value -> input of the vision tower */
     vl2_tokenizer tokenizer;
     prompt_tokens tokens;
-    checkpoint *checkpoint;
+    weight_store *store;
     model_weights *weights;
-    weight *unexpected; /* [unexpected_count] tensors of the checkpoint that are not used */
+    weight *unexpected; /* [unexpected_count] tensors of the store that are not used */
     size_t unexpected_count;
     kernels kernels;
 };
 
-/* Opens the tokenizer of a folder and adds the special tokens that the reference's processor adds
+/* Opens the tokenizer of a model and adds the special tokens that the reference's processor adds
  * where they are missing: the two of processor_config.json, then those of the chat template. */
-vl2_status engine_open_tokenizer(const char *folder, const char *pad_token, const char *image_token,
-                                 tokenizer **tokenizer, vl2_error *error);
+vl2_status engine_open_tokenizer(const model_files *files, const char *pad_token,
+                                 const char *image_token, tokenizer **tokenizer,
+                                 vl2_error *error);
+
+/* Reads the model's processor_config.json. */
+vl2_status engine_open_processor(const model_files *files, image_processor **processor,
+                                 vl2_error *error);
 
 /* The ids of the tokens that begin and end a sentence, by the spelling in tokenizer_config.json;
  * else those of config.json. */
-vl2_status engine_sentence_tokens(const char *folder, const tokenizer *tokenizer,
+vl2_status engine_sentence_tokens(const model_files *files, const tokenizer *tokenizer,
                                   const language_config *config, int32_t *bos, int32_t *eos,
                                   vl2_error *error);
 

@@ -335,15 +335,18 @@ vl2_status session_prefill(vl2_session *session, const prepared_prompt *prepared
     size_t hidden = (size_t)session->model->config.language.hidden;
     double began = session_clock();
     session->key_count = first;
-    for (size_t at = first; at < count;) {
+    const model_weights *weights = session->model->weights;
+    vl2_status status = model_weights_acquire(weights, &weights->language_records,
+                                              &session->compute.team, error);
+    for (size_t at = first; status == VL2_OK && at < count;) {
         size_t now = count - at < chunk ? count - at : chunk;
         for (size_t i = 0; i < now; i++) {
             session_embed(session, prepared, at + i, session->rows + i * hidden);
         }
-        vl2_status status = decoder_run(&session->decoder, session->rows, at, now,
-                                        &session->cancelled, observer, error);
+        status = decoder_run(&session->decoder, session->rows, at, now, &session->cancelled,
+                             observer, error);
         if (status != VL2_OK) {
-            return status;
+            break;
         }
         memcpy(session->keys + at, prepared->keys + at, now * sizeof(*session->keys));
         at += now;
@@ -354,7 +357,7 @@ vl2_status session_prefill(vl2_session *session, const prepared_prompt *prepared
                            session->logits);
         }
     }
-    return VL2_OK;
+    return status;
 }
 
 vl2_status session_step(vl2_session *session, int32_t token, vl2_error *error)

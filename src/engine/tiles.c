@@ -1,8 +1,8 @@
 /* vl2_tiles: the tiles of one picture, for people who want to look at them. */
 #include "engine/image.h"
+#include "engine/model.h"
 
 #include "base/alloc.h"
-#include "base/file.h"
 #include "base/sha256.h"
 #include "image/tiling.h"
 
@@ -36,15 +36,18 @@ static vl2_status digest_tiles(vl2_tiles *tiles, vl2_error *error)
 vl2_status vl2_tiles_create(const char *model_path, const vl2_image *image, bool tiling,
                             vl2_tiles **tiles, vl2_error *error)
 {
-    char *path = path_join(model_path, "processor_config.json");
+    pack_file *pack = NULL;
     vl2_tiles *made = base_calloc(1, sizeof(*made));
     image_processor *processor = NULL;
     vl2_status status = VL2_OK;
-    if (path == NULL || made == NULL) {
+    if (made == NULL) {
         status = vl2_fail_memory(error, "tiles", sizeof(*made));
     }
     if (status == VL2_OK) {
-        status = image_processor_open(path, &processor, error);
+        status = pack_recognise(model_path) ? pack_open(model_path, &pack, error) : VL2_OK;
+    }
+    if (status == VL2_OK) {
+        status = engine_open_processor(&(model_files){model_path, pack}, &processor, error);
     }
     if (status == VL2_OK) {
         status = tiling_cut(processor, &image->rgb, tiling, &made->set, error);
@@ -53,7 +56,7 @@ vl2_status vl2_tiles_create(const char *model_path, const vl2_image *image, bool
         status = digest_tiles(made, error);
     }
     image_processor_close(processor);
-    base_free(path);
+    pack_close(pack);
     if (status != VL2_OK) {
         vl2_tiles_close(made);
         return status;

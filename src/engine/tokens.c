@@ -6,10 +6,8 @@
 #include "base/file.h"
 #include "base/json.h"
 
-#include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #define TOKENIZER_CONFIG_LIMIT ((size_t)16 << 20)
 
@@ -18,16 +16,25 @@ static const char *const special_tokens[] = {
     "<|ref|>",       "<|/ref|>",  "<|det|>",      "<|/det|>",
     "<|grounding|>", "<|User|>",  "<|Assistant|>"};
 
-vl2_status engine_open_tokenizer(const char *folder, const char *pad_token, const char *image_token,
-                                 tokenizer **tokenizer, vl2_error *error)
+static vl2_status parse_tokenizer(const model_files *files, tokenizer **opened, vl2_error *error)
 {
-    char *path = path_join(folder, "tokenizer.json");
-    if (path == NULL) {
-        return vl2_fail_memory(error, folder, strlen(folder));
+    char *text, *label;
+    size_t size;
+    vl2_status status = model_files_read(files, "tokenizer.json", TOKENIZER_MAX_FILE, &text, &size,
+                                         &label, error);
+    if (status == VL2_OK) {
+        status = tokenizer_parse(text, size, label, opened, error);
+        base_free(text);
+        base_free(label);
     }
+    return status;
+}
+
+vl2_status engine_open_tokenizer(const model_files *files, const char *pad_token,
+                                 const char *image_token, tokenizer **tokenizer, vl2_error *error)
+{
     struct tokenizer *opened = NULL;
-    vl2_status status = tokenizer_open(path, &opened, error);
-    base_free(path);
+    vl2_status status = parse_tokenizer(files, &opened, error);
     if (status == VL2_OK) {
         status = tokenizer_add_special(opened, pad_token, error);
     }
@@ -69,54 +76,60 @@ static int32_t token_id(json_fields *fields, const char *key, const tokenizer *t
     return id;
 }
 
-vl2_status engine_sentence_tokens(const char *folder, const tokenizer *tokenizer,
+static vl2_status read_sentence_tokens(const model_files *files, const tokenizer *tokenizer,
+                                       int32_t *bos, int32_t *eos, vl2_error *error)
+{
+    char *text, *label;
+    size_t size;
+    vl2_status status = model_files_read(files, "tokenizer_config.json", TOKENIZER_CONFIG_LIMIT,
+                                         &text, &size, &label, error);
+    if (status != VL2_OK) {
+        return status;
+    }
+    json_t *root;
+    status = json_parse(text, size, label, VL2_ERROR_MODEL, &root, error);
+    if (status == VL2_OK) {
+        json_fields fields = {label, "", root, VL2_ERROR_MODEL, VL2_OK, error};
+        *bos = token_id(&fields, "bos_token", tokenizer, *bos);
+        *eos = token_id(&fields, "eos_token", tokenizer, *eos);
+        status = fields.status;
+        json_decref(root);
+    }
+    base_free(text);
+    base_free(label);
+    return status;
+}
+
+vl2_status engine_sentence_tokens(const model_files *files, const tokenizer *tokenizer,
                                   const language_config *config, int32_t *bos, int32_t *eos,
                                   vl2_error *error)
 {
-    char *path = path_join(folder, "tokenizer_config.json");
-    if (path == NULL) {
-        return vl2_fail_memory(error, folder, strlen(folder));
-    }
     vl2_status status = VL2_OK;
     *bos = config->bos;
     *eos = config->eos;
-    if (access(path, F_OK) == 0) {
-        json_t *root;
-        status = json_open(path, TOKENIZER_CONFIG_LIMIT, VL2_ERROR_MODEL, &root, error);
-        if (status == VL2_OK) {
-            json_fields fields = {path, "", root, VL2_ERROR_MODEL, VL2_OK, error};
-            *bos = token_id(&fields, "bos_token", tokenizer, *bos);
-            *eos = token_id(&fields, "eos_token", tokenizer, *eos);
-            status = fields.status;
-            json_decref(root);
-        }
+    if (model_files_has(files, "tokenizer_config.json")) {
+        status = read_sentence_tokens(files, tokenizer, bos, eos, error);
     }
-    base_free(path);
     if (status == VL2_OK && (*bos >= config->vocabulary || *eos >= config->vocabulary)) {
         status = vl2_fail(error, VL2_ERROR_MODEL,
                           "%s/config.json: language_config.eos_token_id: found %d and bos %d, "
                           "expected less than vocab_size %d",
-                          folder, *eos, *bos, config->vocabulary);
+                          files->path, *eos, *bos, config->vocabulary);
     }
     return status;
 }
 
 /* ------------------------------------------------------------------------------- vl2_tokenizer */
 
-/* A folder without processor_config.json has the reference's default tokens. */
-static vl2_status open_from_folder(const char *path, tokenizer **tokenizer, vl2_error *error)
+/* A model without processor_config.json has the reference's default tokens. */
+static vl2_status open_from_model(const model_files *files, tokenizer **tokenizer,
+                                  vl2_error *error)
 {
-    char *config = path_join(path, "processor_config.json");
-    if (config == NULL) {
-        return vl2_fail_memory(error, path, strlen(path));
-    }
-    struct stat info;
-    bool absent = stat(config, &info) != 0 && errno == ENOENT;
+    bool absent = !model_files_has(files, "processor_config.json");
     image_processor *processor = NULL;
-    vl2_status status = absent ? VL2_OK : image_processor_open(config, &processor, error);
-    base_free(config);
+    vl2_status status = absent ? VL2_OK : engine_open_processor(files, &processor, error);
     if (status == VL2_OK) {
-        status = engine_open_tokenizer(path, absent ? PAD_TOKEN_DEFAULT : processor->pad_token,
+        status = engine_open_tokenizer(files, absent ? PAD_TOKEN_DEFAULT : processor->pad_token,
                                        absent ? IMAGE_TOKEN_DEFAULT : processor->image_token,
                                        tokenizer, error);
     }
@@ -132,8 +145,17 @@ vl2_status vl2_tokenizer_open(const char *path, vl2_tokenizer **tokenizer, vl2_e
     }
     struct stat info;
     bool folder = stat(path, &info) == 0 && S_ISDIR(info.st_mode);
-    vl2_status status = folder ? open_from_folder(path, &opened->tokenizer, error)
-                               : tokenizer_open(path, &opened->tokenizer, error);
+    vl2_status status = VL2_OK;
+    pack_file *pack = NULL;
+    if (!folder && pack_recognise(path)) {
+        status = pack_open(path, &pack, error);
+    }
+    model_files files = {path, pack};
+    if (status == VL2_OK) {
+        status = folder || pack != NULL ? open_from_model(&files, &opened->tokenizer, error)
+                                        : tokenizer_open(path, &opened->tokenizer, error);
+    }
+    pack_close(pack);
     if (status != VL2_OK) {
         base_free(opened);
         return status;

@@ -1,6 +1,7 @@
 #include "image/processor_config.h"
 
 #include "base/alloc.h"
+#include "base/file.h"
 #include "base/json.h"
 
 #include <stdio.h>
@@ -161,22 +162,23 @@ static vl2_status read_processor(json_fields *fields, image_processor *processor
     return fields->status;
 }
 
-vl2_status image_processor_open(const char *path, image_processor **processor, vl2_error *error)
+vl2_status image_processor_parse(const char *text, size_t size, const char *name,
+                                 image_processor **processor, vl2_error *error)
 {
     json_t *root;
-    vl2_status status = json_open(path, MAX_FILE_BYTES, VL2_ERROR_MODEL, &root, error);
+    vl2_status status = json_parse(text, size, name, VL2_ERROR_MODEL, &root, error);
     if (status != VL2_OK) {
         return status;
     }
     image_processor *opened = base_calloc(1, sizeof(*opened));
     if (!json_is_object(root)) {
         char found[96];
-        status = vl2_fail(error, VL2_ERROR_MODEL, "%s: found %s, expected an object", path,
+        status = vl2_fail(error, VL2_ERROR_MODEL, "%s: found %s, expected an object", name,
                           json_describe(root, found, sizeof(found)));
     } else if (opened == NULL) {
-        status = vl2_fail_memory(error, path, sizeof(*opened));
+        status = vl2_fail_memory(error, name, sizeof(*opened));
     } else {
-        json_fields fields = {path, "", root, VL2_ERROR_MODEL, VL2_OK, error};
+        json_fields fields = {name, "", root, VL2_ERROR_MODEL, VL2_OK, error};
         status = read_processor(&fields, opened);
     }
     json_decref(root);
@@ -186,6 +188,19 @@ vl2_status image_processor_open(const char *path, image_processor **processor, v
     }
     *processor = opened;
     return VL2_OK;
+}
+
+vl2_status image_processor_open(const char *path, image_processor **processor, vl2_error *error)
+{
+    char *text;
+    size_t size;
+    vl2_status status =
+        file_read(path, MAX_FILE_BYTES, VL2_ERROR_MODEL, &text, &size, error);
+    if (status == VL2_OK) {
+        status = image_processor_parse(text, size, path, processor, error);
+        base_free(text);
+    }
+    return status;
 }
 
 void image_processor_close(image_processor *processor)

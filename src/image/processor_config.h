@@ -28,6 +28,9 @@ typedef struct image_processor {
  * (image_processor_close). Errors: VL2_ERROR_MODEL with file, field, found and expected;
  * VL2_ERROR_MEMORY. */
 vl2_status image_processor_open(const char *path, image_processor **processor, vl2_error *error);
+/* The same from memory; `name` stands in messages. */
+vl2_status image_processor_parse(const char *text, size_t size, const char *name,
+                                 image_processor **processor, vl2_error *error);
 void image_processor_close(image_processor *processor); /* NULL is allowed */
 
 /* The network's float32 input for each byte value of each channel: torchvision's ToTensor and

@@ -6,11 +6,22 @@
 #include "base/team.h"
 #include "simd/kernels.h"
 
+struct weight_view;
+
+/* Told what goes into each product y = x W^T, by the calling thread and before the product: x [rows,
+ * inputs of w], rows x_stride floats apart. For whoever wants to know what inputs a matrix sees. */
+typedef struct product_observer {
+    void (*inputs)(void *user, const struct weight_view *w, const float *x, size_t x_stride,
+                   size_t rows);
+    void *user;
+} product_observer;
+
 typedef struct compute {
     const kernels *kernels; /* borrowed */
     team team;
     float **scratch;        /* [threads]: one block of scratch_floats for each worker */
     size_t scratch_floats;
+    const product_observer *observer; /* NULL: nobody listens */
 } compute;
 
 /* `threads` at least 1. VL2_ERROR_MEMORY; compute_close is right after that, too. What runs several
@@ -31,5 +42,13 @@ static inline float *compute_scratch(const compute *compute, int worker)
 
 /* Bytes of all scratch. */
 size_t compute_memory(const compute *compute);
+
+static inline void compute_observe(const compute *compute, const struct weight_view *w,
+                                   const float *x, size_t x_stride, size_t rows)
+{
+    if (compute->observer != NULL) {
+        compute->observer->inputs(compute->observer->user, w, x, x_stride, rows);
+    }
+}
 
 #endif

@@ -1,5 +1,7 @@
 #include "model/config.h"
 
+#include "base/alloc.h"
+#include "base/file.h"
 #include "base/json.h"
 
 #include <math.h>
@@ -270,19 +272,20 @@ static vl2_status read_config(json_fields *top, model_config *config)
     return language.status;
 }
 
-vl2_status model_config_open(const char *path, model_config *config, vl2_error *error)
+vl2_status model_config_parse(const char *text, size_t size, const char *name,
+                              model_config *config, vl2_error *error)
 {
     json_t *root;
-    vl2_status status = json_open(path, CONFIG_FILE_LIMIT, VL2_ERROR_MODEL, &root, error);
+    vl2_status status = json_parse(text, size, name, VL2_ERROR_MODEL, &root, error);
     if (status != VL2_OK) {
         return status;
     }
     model_config read;
     memset(&read, 0, sizeof(read));
-    json_fields top = {path, "", root, VL2_ERROR_MODEL, VL2_OK, error};
+    json_fields top = {name, "", root, VL2_ERROR_MODEL, VL2_OK, error};
     if (!json_is_object(root)) {
         char found[96];
-        status = vl2_fail(error, VL2_ERROR_MODEL, "%s: found %s, expected an object", path,
+        status = vl2_fail(error, VL2_ERROR_MODEL, "%s: found %s, expected an object", name,
                           json_describe(root, found, sizeof(found)));
     } else {
         status = read_config(&top, &read);
@@ -290,6 +293,19 @@ vl2_status model_config_open(const char *path, model_config *config, vl2_error *
     json_decref(root);
     if (status == VL2_OK) {
         *config = read;
+    }
+    return status;
+}
+
+vl2_status model_config_open(const char *path, model_config *config, vl2_error *error)
+{
+    char *text;
+    size_t size;
+    vl2_status status =
+        file_read(path, CONFIG_FILE_LIMIT, VL2_ERROR_MODEL, &text, &size, error);
+    if (status == VL2_OK) {
+        status = model_config_parse(text, size, path, config, error);
+        base_free(text);
     }
     return status;
 }

@@ -78,6 +78,9 @@ typedef struct model_config {
 
 /* Reads and checks a config.json. VL2_ERROR_MODEL names file, field, found and expected. */
 vl2_status model_config_open(const char *path, model_config *config, vl2_error *error);
+/* The same from memory; `name` stands in messages. */
+vl2_status model_config_parse(const char *text, size_t size, const char *name,
+                              model_config *config, vl2_error *error);
 
 /* YaRN's correction of attention (modeling_deepseek.py, yarn_get_mscale): 1 up to a factor of 1,
  * then 0.1 * mscale * log(factor) + 1. */

@@ -22,7 +22,8 @@ static vl2_status open_parts(decoder *decoder, vl2_error *error)
                                           &decoder->attention, error);
     }
     if (status == VL2_OK) {
-        status = moe_workspace_open(config, decoder->chunk, decoder->compute, &decoder->moe, error);
+        status = moe_workspace_open(config, decoder->weights->store, decoder->chunk,
+                                    decoder->compute, &decoder->moe, error);
     }
     return status;
 }
@@ -96,14 +97,15 @@ static void normalize(decoder *decoder, weight scale, const float *rows, size_t 
     team_run(&decoder->compute->team, (count + NORM_ROWS - 1) / NORM_ROWS, norm_task, &job);
 }
 
-static void run_layer(decoder *decoder, int index, float *rows, size_t first, size_t count)
+static vl2_status run_layer(decoder *decoder, int index, float *rows, size_t first, size_t count,
+                            vl2_error *error)
 {
     const layer_weights *layer = &decoder->weights->layers[index];
     normalize(decoder, layer->input_norm, rows, count, decoder->norm);
     attention_run(decoder->compute, &decoder->attention, &layer->attention, &decoder->cache, index,
                   decoder->norm, first, count, rows);
     normalize(decoder, layer->post_attention_norm, rows, count, decoder->norm);
-    moe_run(decoder->compute, &decoder->moe, layer, decoder->norm, count, rows);
+    return moe_run(decoder->compute, &decoder->moe, layer, decoder->norm, count, rows, error);
 }
 
 static void observe(const decoder *decoder, const decoder_observer *observer, int index,
@@ -127,7 +129,10 @@ vl2_status decoder_run(decoder *decoder, float *rows, size_t first, size_t count
         if (cancelled != NULL && atomic_load_explicit(cancelled, memory_order_relaxed)) {
             return vl2_fail(error, VL2_ERROR_CANCELLED, "cancelled while reading the prompt");
         }
-        run_layer(decoder, i, rows, first, count);
+        vl2_status status = run_layer(decoder, i, rows, first, count, error);
+        if (status != VL2_OK) {
+            return status;
+        }
         if (observer != NULL) {
             observe(decoder, observer, i, rows, first, count);
         }

@@ -1,19 +1,21 @@
 #include "model/linear.h"
 
+#include "simd/ref/quantized.h"
+
 #include <cblas.h>
 
 #include <string.h>
 
 static size_t outputs_of(weight w)
 {
-    return w->rank > 0 ? (size_t)w->shape[0] : 1;
+    return w->tensor.rank > 0 ? (size_t)w->tensor.shape[0] : 1;
 }
 
 static size_t inputs_of(weight w)
 {
     size_t inputs = 1;
-    for (int i = 1; i < w->rank; i++) {
-        inputs *= (size_t)w->shape[i];
+    for (int i = 1; i < w->tensor.rank; i++) {
+        inputs *= (size_t)w->tensor.shape[i];
     }
     return inputs;
 }
@@ -28,8 +30,13 @@ size_t linear_scratch(size_t inputs)
 
 void weight_widen(const kernels *kernels, weight w, size_t first, size_t count, float *out)
 {
-    const char *source = (const char *)w->data + first * data_type_size(w->type);
-    switch (w->type) {
+    if (w->packed.layout != 0) {
+        packed_decode_rows_ref(&w->packed, first / w->packed.columns, count / w->packed.columns,
+                               out, w->packed.columns);
+        return;
+    }
+    const char *source = (const char *)w->tensor.data + first * data_type_size(w->tensor.type);
+    switch (w->tensor.type) {
     case DATA_BF16:
         kernels->widen_bf16(source, out, count);
         break;
@@ -42,15 +49,21 @@ void weight_widen(const kernels *kernels, weight w, size_t first, size_t count, 
     }
 }
 
-/* A few rows of x: the weights are read once, as they are. */
+/* A few rows of x: the weights are read once, as they are, or decoded into `panel`. */
 static void few_rows(const compute *compute, const linear_call *call, size_t first, size_t count,
-                     float *out, size_t out_stride)
+                     float *out, size_t out_stride, float *panel)
 {
     const kernels *k = compute->kernels;
     size_t inputs = inputs_of(call->w);
-    const char *w =
-        (const char *)call->w->data + first * inputs * data_type_size(call->w->type);
-    switch (call->w->type) {
+    if (call->w->packed.layout != 0) {
+        weight_widen(k, call->w, first * inputs, count * inputs, panel);
+        k->matmul_few_f32(panel, inputs, count, inputs, call->x, call->x_stride, call->rows, out,
+                          out_stride);
+        return;
+    }
+    data_type type = call->w->tensor.type;
+    const char *w = (const char *)call->w->tensor.data + first * inputs * data_type_size(type);
+    switch (type) {
     case DATA_BF16:
         k->matmul_few_bf16(w, inputs, count, inputs, call->x, call->x_stride, call->rows, out,
                            out_stride);
@@ -117,10 +130,11 @@ void linear_panel(const compute *compute, int worker, const linear_call *call, s
     if (call->rows > LINEAR_FEW) {
         many_rows(compute, call, first, count, scratch);
     } else if (call->add) {
-        few_rows(compute, call, first, count, scratch, LINEAR_PANEL);
+        few_rows(compute, call, first, count, scratch, LINEAR_PANEL,
+                 scratch + (size_t)LINEAR_PANEL * LINEAR_FEW);
         add_rows(call, first, count, scratch);
     } else {
-        few_rows(compute, call, first, count, call->y + first, call->y_stride);
+        few_rows(compute, call, first, count, call->y + first, call->y_stride, scratch);
     }
     finish_rows(compute, call, first, count, scratch);
 }
@@ -162,6 +176,7 @@ static void many_task(void *context, size_t task, int worker)
 void linear_run(const compute *compute, const linear_call *call)
 {
     size_t outputs = outputs_of(call->w), rows = call->rows;
+    compute_observe(compute, call->w, call->x, call->x_stride, rows);
     if (rows > LINEAR_FEW) {
         linear_job job = {compute, call,
                           (outputs + LINEAR_WIDE_PANEL - 1) / LINEAR_WIDE_PANEL,

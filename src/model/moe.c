@@ -18,16 +18,16 @@ static bool has_memory(const moe_workspace *w)
 {
     return w->gate && w->up && w->scores && w->ids && w->weights && w->bias && w->space &&
            w->first && w->active && w->pair_token && w->token_pair && w->inputs && w->expert_gate &&
-           w->expert_up && w->outputs;
+           w->expert_up && w->outputs && w->records;
 }
 
-vl2_status moe_workspace_open(const language_config *config, size_t chunk, compute *compute,
-                              moe_workspace *workspace, vl2_error *error)
+vl2_status moe_workspace_open(const language_config *config, weight_store *store, size_t chunk,
+                              compute *compute, moe_workspace *workspace, vl2_error *error)
 {
     size_t experts = (size_t)config->gate.experts, hidden = (size_t)config->hidden;
     size_t pairs = experts > 0 ? chunk * (size_t)config->gate.experts_per_token : 0;
     size_t width = (size_t)config->expert_width, threads = (size_t)compute->team.threads;
-    *workspace = (moe_workspace){.config = config, .chunk = chunk};
+    *workspace = (moe_workspace){.config = config, .store = store, .chunk = chunk};
     workspace->gate = base_alloc_aligned(chunk * common_width(config), sizeof(float));
     workspace->up = base_alloc_aligned(chunk * common_width(config), sizeof(float));
     workspace->scores = base_alloc_aligned(chunk * experts, sizeof(float));
@@ -43,6 +43,7 @@ vl2_status moe_workspace_open(const language_config *config, size_t chunk, compu
     workspace->expert_gate = base_alloc_aligned(pairs * width, sizeof(float));
     workspace->expert_up = base_alloc_aligned(pairs * width, sizeof(float));
     workspace->outputs = base_alloc_aligned(pairs * hidden, sizeof(float));
+    workspace->records = base_malloc(3 * experts, sizeof(uint32_t));
     if (!has_memory(workspace)) {
         size_t bytes = moe_workspace_memory(workspace);
         moe_workspace_close(workspace);
@@ -74,6 +75,7 @@ void moe_workspace_close(moe_workspace *workspace)
     base_free(workspace->expert_gate);
     base_free(workspace->expert_up);
     base_free(workspace->outputs);
+    base_free(workspace->records);
     memset(workspace, 0, sizeof(*workspace));
 }
 
@@ -104,7 +106,7 @@ static void silu_task(void *context, size_t task, int worker)
 {
     (void)worker;
     const moe_job *job = context;
-    size_t width = (size_t)job->layer->mlp.gate->shape[0];
+    size_t width = (size_t)job->layer->mlp.gate->tensor.shape[0];
     float *gate = job->workspace->gate + task * width;
     job->compute->kernels->silu_mul(gate, job->workspace->up + task * width, gate, width);
 }
@@ -112,7 +114,7 @@ static void silu_task(void *context, size_t task, int worker)
 static void run_dense(const moe_job *job)
 {
     const mlp_weights *mlp = &job->layer->mlp;
-    size_t hidden = (size_t)job->workspace->config->hidden, width = (size_t)mlp->gate->shape[0];
+    size_t hidden = (size_t)job->workspace->config->hidden, width = (size_t)mlp->gate->tensor.shape[0];
     linear_run(job->compute, &(linear_call){.w = mlp->gate, .x = job->x, .x_stride = hidden,
                                             .y = job->workspace->gate, .y_stride = width,
                                             .rows = job->count});
@@ -265,22 +267,68 @@ static void route(moe_job *job)
     sort_pairs(workspace, job->count);
 }
 
-void moe_run(const compute *compute, moe_workspace *workspace, const layer_weights *layer,
-             const float *x, size_t count, float *y)
+static void observe_experts(const moe_job *job, bool down)
 {
+    const moe_workspace *workspace = job->workspace;
+    size_t hidden = (size_t)workspace->config->hidden;
+    size_t width = (size_t)workspace->config->expert_width;
+    for (size_t i = 0; job->compute->observer != NULL && i < workspace->active_count; i++) {
+        size_t expert = workspace->active[i], pair = workspace->first[expert];
+        size_t rows = workspace->first[expert + 1] - pair;
+        const mlp_weights *mlp = &job->layer->experts[expert];
+        const float *inputs = workspace->inputs + pair * hidden;
+        if (down) {
+            compute_observe(job->compute, mlp->down, workspace->expert_gate + pair * width, width,
+                            rows);
+        } else {
+            compute_observe(job->compute, mlp->gate, inputs, hidden, rows);
+            compute_observe(job->compute, mlp->up, inputs, hidden, rows);
+        }
+    }
+}
+
+static void run_experts(moe_job *job)
+{
+    const moe_workspace *workspace = job->workspace;
     const language_config *config = workspace->config;
+    const team *team = &job->compute->team;
+    size_t experts = workspace->active_count;
+    team_run(team, job->count * (size_t)config->gate.experts_per_token, gather_task, job);
+    observe_experts(job, false);
+    team_run(team, experts * linear_panels((size_t)config->expert_width), gate_up_task, job);
+    observe_experts(job, true);
+    team_run(team, experts * linear_panels((size_t)config->hidden), down_task, job);
+    team_run(team, job->count, reduce_task, job);
+}
+
+static vl2_status acquire_experts(const moe_job *job, vl2_error *error)
+{
+    const moe_workspace *workspace = job->workspace;
+    size_t count = 0;
+    for (size_t i = 0; i < workspace->active_count; i++) {
+        const mlp_weights *expert = &job->layer->experts[workspace->active[i]];
+        workspace->records[count++] = expert->gate->record;
+        workspace->records[count++] = expert->up->record;
+        workspace->records[count++] = expert->down->record;
+    }
+    return weight_store_acquire(workspace->store, workspace->records, count, &job->compute->team,
+                                error);
+}
+
+vl2_status moe_run(const compute *compute, moe_workspace *workspace, const layer_weights *layer,
+                   const float *x, size_t count, float *y, vl2_error *error)
+{
     moe_job job = {compute, workspace, layer, x, y, count, false};
     if (layer->has_experts) {
         route(&job);
-        size_t experts = workspace->active_count;
-        team_run(&compute->team, count * (size_t)config->gate.experts_per_token, gather_task,
-                 &job);
-        team_run(&compute->team, experts * linear_panels((size_t)config->expert_width),
-                 gate_up_task, &job);
-        team_run(&compute->team, experts * linear_panels((size_t)config->hidden), down_task, &job);
-        team_run(&compute->team, count, reduce_task, &job);
+        vl2_status status = acquire_experts(&job, error);
+        if (status != VL2_OK) {
+            return status;
+        }
+        run_experts(&job);
     }
     if (layer->mlp.gate != NULL) {
         run_dense(&job);
     }
+    return VL2_OK;
 }

@@ -9,6 +9,7 @@
 /* Work space for chunks of up to `chunk` tokens; k = experts_per_token. */
 typedef struct moe_workspace {
     const language_config *config;
+    weight_store *store;
     size_t chunk;
     /* the dense network, or the shared experts */
     float *gate, *up;       /* [chunk, dense or shared width] */
@@ -27,17 +28,20 @@ typedef struct moe_workspace {
     float *inputs;          /* [chunk * k, hidden] gathered */
     float *expert_gate, *expert_up; /* [chunk * k, expert_width] */
     float *outputs;         /* [chunk * k, hidden] */
+    uint32_t *records;      /* [3 * experts]: of the active experts */
 } moe_workspace;
 
-vl2_status moe_workspace_open(const language_config *config, size_t chunk, compute *compute,
-                              moe_workspace *workspace, vl2_error *error);
+/* `store` has the experts' records and is borrowed. */
+vl2_status moe_workspace_open(const language_config *config, weight_store *store, size_t chunk,
+                              compute *compute, moe_workspace *workspace, vl2_error *error);
 void moe_workspace_close(moe_workspace *workspace);
 size_t moe_workspace_memory(const moe_workspace *workspace);
 
 /* y [count, hidden] += feed-forward(x [count, hidden]). Experts are walked one after the other,
  * each read once per call; a token's expert outputs are summed in the order of its choices,
- * whatever the number of threads. */
-void moe_run(const compute *compute, moe_workspace *workspace, const layer_weights *layer,
-             const float *x, size_t count, float *y);
+ * whatever the number of threads. The chosen experts' records are acquired; the layer's others must
+ * have been. Errors of weight_store_acquire; y is untouched then. */
+vl2_status moe_run(const compute *compute, moe_workspace *workspace, const layer_weights *layer,
+                   const float *x, size_t count, float *y, vl2_error *error);
 
 #endif

@@ -15,8 +15,9 @@
 
 /* One walk over the network that looks up name after name. */
 typedef struct binder {
-    const checkpoint *checkpoint;
+    const weight_store *store;
     model_weights *weights;
+    record_list *records; /* that the tensors taken belong to; NULL: none */
     size_t capacity;      /* of weights->bound */
     char prefix[128];     /* of the names, such as "language.model.layers.3." */
     buffer missing;       /* the first names that were not found */
@@ -36,8 +37,30 @@ static void set_prefix(binder *b, const char *format, ...)
     va_end(arguments);
 }
 
+static void note_record(binder *b, uint32_t record)
+{
+    record_list *list = b->records;
+    if (list == NULL || record == WEIGHT_NO_RECORD ||
+        (list->count > 0 && list->records[list->count - 1] == record)) {
+        return;
+    }
+    if (list->count == list->capacity) {
+        size_t capacity = list->capacity > 0 ? list->capacity * 2 : 64;
+        uint32_t *records = base_realloc(list->records, capacity, sizeof(*records));
+        if (records == NULL) {
+            b->status = vl2_fail_memory(b->error, "the list of records",
+                                        capacity * sizeof(*records));
+            return;
+        }
+        list->records = records;
+        list->capacity = capacity;
+    }
+    list->records[list->count++] = record;
+}
+
 static void remember(binder *b, weight found)
 {
+    note_record(b, found->record);
     if (b->weights->bound_count == b->capacity) {
         size_t capacity = b->capacity > 0 ? b->capacity * 2 : 256;
         weight *bound = base_realloc(b->weights->bound, capacity, sizeof(*bound));
@@ -66,7 +89,8 @@ static bool goes_on(const binder *b)
 
 static bool same_shape(weight found, const int64_t *shape, int rank)
 {
-    return found->rank == rank && memcmp(found->shape, shape, (size_t)rank * sizeof(*shape)) == 0;
+    return found->tensor.rank == rank &&
+           memcmp(found->tensor.shape, shape, (size_t)rank * sizeof(*shape)) == 0;
 }
 
 /* The tensor PREFIX + name, whose dimensions follow as int. NULL if it is missing or wrong. */
@@ -84,7 +108,7 @@ static weight take(binder *b, const char *name, int rank, ...)
     }
     char full[256];
     snprintf(full, sizeof(full), "%s%s", b->prefix, name);
-    weight found = checkpoint_find(b->checkpoint, full);
+    weight found = weight_store_find(b->store, full);
     if (found == NULL) {
         note_missing(b, full);
         return NULL;
@@ -92,16 +116,19 @@ static weight take(binder *b, const char *name, int rank, ...)
     if (!same_shape(found, shape, rank)) {
         char have[128], want[128];
         b->status = vl2_fail(b->error, VL2_ERROR_MODEL, "%s: %s: found shape %s, expected %s",
-                             checkpoint_file_of(b->checkpoint, found), full,
-                             tensor_shape_text(found->shape, found->rank, have, sizeof(have)),
+                             weight_store_file_of(b->store, found), full,
+                             tensor_shape_text(found->tensor.shape, found->tensor.rank, have,
+                                               sizeof(have)),
                              tensor_shape_text(shape, rank, want, sizeof(want)));
         return NULL;
     }
-    if (found->type == DATA_TYPE_COUNT) {
+    /* Only matrices are read in packed form, and the patch convolution, which is one in effect. */
+    bool packed = found->packed.layout != 0 && (rank == 2 || rank == 4);
+    if (found->tensor.type == DATA_TYPE_COUNT && !packed) {
         b->status = vl2_fail(b->error, VL2_ERROR_MODEL,
                              "%s: %s: found data type %s, expected F32, F16 or BF16",
-                             checkpoint_file_of(b->checkpoint, found), full,
-                             checkpoint_dtype_of(b->checkpoint, found));
+                             weight_store_file_of(b->store, found), full,
+                             weight_store_type_of(b->store, found));
         return NULL;
     }
     remember(b, found);
@@ -220,21 +247,26 @@ static void bind_layer(binder *b, const language_config *config, int index, laye
         set_prefix(b, "language.model.layers.%d.mlp.shared_experts.", index);
         bind_mlp(b, hidden, config->expert_width * config->shared_experts, &layer->mlp);
     }
+    record_list *records = b->records;
+    b->records = NULL; /* experts are acquired one by one */
     for (int e = 0; e < config->gate.experts && goes_on(b); e++) {
         set_prefix(b, "language.model.layers.%d.mlp.experts.%d.", index, e);
         bind_mlp(b, hidden, config->expert_width, &layer->experts[e]);
     }
+    b->records = records;
 }
 
 static void bind_all(binder *b, const model_config *config)
 {
     model_weights *weights = b->weights;
     const language_config *language = &config->language;
+    b->records = &weights->vision_records;
     bind_vision(b, &config->vision, &weights->vision);
     bind_projector(b, &config->projector, &weights->projector);
     set_prefix(b, "%s", "");
     weights->image_newline = take(b, "image_newline", 1, language->hidden);
     weights->view_separator = take(b, "view_seperator", 1, language->hidden); /* sic */
+    b->records = &weights->language_records;
     set_prefix(b, "language.");
     weights->embedding =
         take(b, "model.embed_tokens.weight", 2, language->vocabulary, language->hidden);
@@ -276,21 +308,21 @@ static int compare_addresses(const void *a, const void *b)
     return left < right ? -1 : left > right;
 }
 
-vl2_status model_weights_bind(const model_config *config, const checkpoint *checkpoint,
-                              const char *folder, model_weights **weights,
-                              vl2_error *error)
+vl2_status model_weights_bind(const model_config *config, weight_store *store, const char *path,
+                              model_weights **weights, vl2_error *error)
 {
-    binder b = {.checkpoint = checkpoint, .status = VL2_OK, .error = error};
+    binder b = {.store = store, .status = VL2_OK, .error = error};
     b.weights = base_calloc(1, sizeof(*b.weights));
     if (b.weights == NULL || !allocate(b.weights, config)) {
         model_weights_free(b.weights);
         return vl2_fail_memory(error, "the table of weights", sizeof(model_weights));
     }
+    b.weights->store = store;
     bind_all(&b, config);
     if (b.status == VL2_OK && b.missing_count > 0) {
         b.status = vl2_fail(
             error, VL2_ERROR_MODEL, "%s: tensors missing that config.json calls for (%s%zu): %s%s",
-            folder, b.missing_count >= MISSING_NAMES_COUNTED ? "at least " : "", b.missing_count,
+            path, b.missing_count >= MISSING_NAMES_COUNTED ? "at least " : "", b.missing_count,
             b.missing.data != NULL ? b.missing.data : "",
             b.missing_count > MISSING_NAMES_SHOWN ? ", ..." : "");
     }
@@ -317,12 +349,20 @@ void model_weights_free(model_weights *weights)
     base_free(weights->projector.biases);
     base_free(weights->vision.blocks);
     base_free(weights->bound);
+    base_free(weights->vision_records.records);
+    base_free(weights->language_records.records);
     base_free(weights);
 }
 
-bool model_weights_expects(const model_weights *weights, const tensor_view *tensor)
+vl2_status model_weights_acquire(const model_weights *weights, const record_list *list,
+                                 const team *team, vl2_error *error)
 {
-    if (strncmp(tensor->name, "vision.attn_pool.", strlen("vision.attn_pool.")) == 0) {
+    return weight_store_acquire(weights->store, list->records, list->count, team, error);
+}
+
+bool model_weights_expects(const model_weights *weights, weight tensor)
+{
+    if (strncmp(tensor->tensor.name, "vision.attn_pool.", strlen("vision.attn_pool.")) == 0) {
         return true;
     }
     return bsearch(&tensor, weights->bound, weights->bound_count, sizeof(weight),

@@ -1,13 +1,12 @@
-/* Every weight of a model by its place in the network. Views into the checkpoint: nothing is
- * copied, and binding reads no weight, only names, types and shapes. */
+/* Every weight of a model by its place in the network. Views into the store: nothing is copied, and
+ * binding reads no weight, only names, types and shapes. */
 #ifndef MODEL_WEIGHTS_H
 #define MODEL_WEIGHTS_H
 
-#include "base/tensor.h"
 #include "model/config.h"
-#include "weights/checkpoint.h"
+#include "weights/store.h"
 
-typedef const tensor_view *weight; /* borrowed from the checkpoint; NULL where a comment says so */
+typedef const weight_view *weight; /* borrowed from the store; NULL where a comment says so */
 
 /* W = vision width, M = vision mlp_width, P = patch_size, G = grid */
 typedef struct vision_block_weights {
@@ -62,6 +61,12 @@ typedef struct layer_weights {
     mlp_weights *experts; /* [experts] */
 } layer_weights;
 
+/* Records of the store that are needed together. */
+typedef struct record_list {
+    uint32_t *records; /* [count] */
+    size_t count, capacity;
+} record_list;
+
 typedef struct model_weights {
     vision_weights vision;
     projector_weights projector;
@@ -72,18 +77,25 @@ typedef struct model_weights {
     weight head;                          /* [vocabulary, D]; the embedding where they are tied */
     weight *bound;                        /* all of the above, sorted by address */
     size_t bound_count;
+    weight_store *store; /* borrowed */
+    record_list vision_records;   /* vision tower, projector and the rows that join tiles */
+    record_list language_records; /* the decoder, but for routed experts */
 } model_weights;
 
 /* Finds every tensor that the configuration calls for. VL2_ERROR_MODEL lists the names that are
- * missing, and the first tensor of a wrong shape with what was found and expected; `folder` names
+ * missing, and the first tensor of a wrong shape with what was found and expected; `path` names
  * the model there. */
-vl2_status model_weights_bind(const model_config *config, const checkpoint *checkpoint,
-                              const char *folder, model_weights **weights,
-                              vl2_error *error);
+vl2_status model_weights_bind(const model_config *config, weight_store *store, const char *path,
+                              model_weights **weights, vl2_error *error);
 void model_weights_free(model_weights *weights);
 
-/* True if the model uses this tensor of the checkpoint, or is known to leave it unused
- * (vision.attn_pool.*, which the published files carry). */
-bool model_weights_expects(const model_weights *weights, const tensor_view *tensor);
+/* Makes the records of a list ready, as weight_store_acquire does. What was acquired once costs next
+ * to nothing. */
+vl2_status model_weights_acquire(const model_weights *weights, const record_list *list,
+                                 const team *team, vl2_error *error);
+
+/* True if the model uses this tensor, or is known to leave it unused (vision.attn_pool.*, which the
+ * published files carry). */
+bool model_weights_expects(const model_weights *weights, weight tensor);
 
 #endif
