@@ -25,10 +25,12 @@
 
 /* Columns: id, group, name, letter, argument and kind, default, commands, help. */
 static const option table[] = {
-    {OPTION_MODEL, INPUT, "model", 'm', TEXT("DIR"), NULL, RUNNING | COMMAND_INFO | COMMAND_TILES,
-     "The checkpoint: a folder with config.json, tokenizer.json and *.safetensors, as published"},
-    {OPTION_MODEL, INPUT, "model", 'm', TEXT("DIR"), NULL, COMMAND_TOKENIZE,
-     "A folder with a tokenizer.json, or a tokenizer.json itself"},
+    {OPTION_MODEL, INPUT, "model", 'm', TEXT("MODEL"), NULL,
+     RUNNING | COMMAND_INFO | COMMAND_TILES,
+     "The model: a packed file (.vl2), or a folder with config.json, tokenizer.json and "
+     "*.safetensors, as published"},
+    {OPTION_MODEL, INPUT, "model", 'm', TEXT("MODEL"), NULL, COMMAND_TOKENIZE,
+     "A packed file, a folder with a tokenizer.json, or a tokenizer.json itself"},
     {OPTION_IMAGE, INPUT, "image", 0, LIST("FILE"), NULL, COMMAND_ASK | COMMAND_CHAT,
      "A picture, JPEG or PNG; give the option again for more. Each <image> in the prompt takes the "
      "next picture; without any <image> they come first"},
@@ -90,6 +92,9 @@ static const option table[] = {
      "Tokens of the prompt that are computed at once; less needs less memory"},
     {OPTION_THREADS, MACHINE, "threads", 't', INTEGER(0, 1024), "0", RUNNING,
      "Threads; 0: one for each core that this process may use"},
+    {OPTION_VERIFY, MACHINE, "verify", 0, CHOICE("use|off|all"), "use", RUNNING,
+     "Checksums of a packed file: compare each part's when it is used first, none, or all of them "
+     "before anything else"},
 
     {OPTION_OUTPUT, OUTPUT, "output", 'o', TEXT("DIR"), NULL, COMMAND_TILES,
      "Write the tiles into this folder, as PNG files"},

@@ -35,6 +35,7 @@ typedef enum option_id {
     OPTION_CONTEXT,
     OPTION_CHUNK,
     OPTION_THREADS,
+    OPTION_VERIFY,
     OPTION_OUTPUT,
     OPTION_DRAW,
     OPTION_JSON,

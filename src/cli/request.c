@@ -16,7 +16,7 @@ const char *request_model_path(const arguments *arguments)
     const char *path = argument(arguments, OPTION_MODEL)->text;
     if (path == NULL) {
         fail_usage(arguments->command,
-                   "no model: name a checkpoint folder with -m DIR or in VL2_MODEL");
+                   "no model: name a packed file or a checkpoint folder with -m MODEL or in VL2_MODEL");
     }
     return path;
 }
@@ -54,6 +54,14 @@ static void fill_options(const arguments *arguments, vl2_generate_options *optio
     };
 }
 
+static vl2_verify verify_option(const arguments *arguments)
+{
+    const char *text = argument(arguments, OPTION_VERIFY)->text;
+    return strcmp(text, "off") == 0   ? VL2_VERIFY_OFF
+           : strcmp(text, "all") == 0 ? VL2_VERIFY_ALL
+                                      : VL2_VERIFY_USE;
+}
+
 int request_open(request *request, const arguments *arguments, bool streams)
 {
     memset(request, 0, sizeof(*request));
@@ -68,6 +76,7 @@ int request_open(request *request, const arguments *arguments, bool streams)
     progress_init(&request->progress, arguments, streams);
     vl2_model_options options;
     vl2_model_options_defaults(&options);
+    options.verify = verify_option(arguments);
     options.progress = progress_report;
     options.progress_user = &request->progress;
     double start = progress_clock();

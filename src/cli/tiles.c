@@ -113,7 +113,7 @@ static int run_tiles(const arguments *arguments)
 const command command_tiles = {
     "tiles",
     COMMAND_TILES,
-    "-m DIR --image FILE [--no-tiling] [-o DIR]",
+    "-m MODEL --image FILE [--no-tiling] [-o DIR]",
     "Show how a picture is cut into tiles",
     "Cuts a picture as the model will see it and prints one JSON object: size, resolution, grid "
     "(columns, rows), and the SHA-256 of each tile's RGB bytes, the global view first. The model's "

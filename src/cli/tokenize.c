@@ -210,7 +210,7 @@ static int run_tokenize(const arguments *arguments)
 const command command_tokenize = {
     "tokenize",
     COMMAND_TOKENIZE,
-    "-m DIR|tokenizer.json [--decode] [--json]",
+    "-m MODEL|tokenizer.json [--decode] [--json]",
     "Turn text into token ids, or back",
     "Reads text on standard input and prints the ids of its tokens; with --decode it reads ids and "
     "prints their text. Every byte counts, a line end too. Special tokens such as <|ref|> are "

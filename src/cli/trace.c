@@ -53,7 +53,7 @@ static int run_trace(const arguments *arguments)
 const command command_trace = {
     "trace",
     COMMAND_TRACE,
-    "-m DIR --conversation FILE -o DIR [options]",
+    "-m MODEL --conversation FILE -o DIR [options]",
     "Write every stage of a run, for comparison",
     "Runs a conversation with greedy choice and writes what every stage computed: trace.json with "
     "token ids, tiles, router choices and the answer, and raw float32 arrays beside it. For people "

@@ -27,7 +27,7 @@ expect_error 2 '--size: found "huge", expected one of tiny, small, base' "$vl2" 
 
 # What a command cannot do without.
 expect_error 2 'no question: give -p' "$vl2" ask -m x
-expect_error 2 'no model: name a checkpoint folder with -m DIR or in VL2_MODEL' "$vl2" ask -p x
+expect_error 2 'no model: name a packed file or a checkpoint folder with -m MODEL or in VL2_MODEL' "$vl2" ask -p x
 expect_error 2 'no model' env VL2_MODEL= "$vl2" chat
 expect_error 2 'more than one of -p, -f' "$vl2" ask -m x -p a -f b
 expect_error 2 'more than one of -p, -f' "$vl2" ask -m x -p a b
