@@ -167,8 +167,8 @@ VL2_API vl2_status vl2_image_draw_boxes(const vl2_image *image, const vl2_boxes 
 /* Byte-level BPE as described by a tokenizer.json. */
 typedef struct vl2_tokenizer vl2_tokenizer;
 
-/* `path` is a tokenizer.json or a model (folder or packed file) that has one. From a model, it also has the
- * special tokens that the reference adds where they are missing. VL2_ERROR_MODEL,
+/* `path` is a tokenizer.json or a model (folder or packed file) that has one. From a model, it also
+ * has the special tokens that the reference adds where they are missing. VL2_ERROR_MODEL,
  * VL2_ERROR_MEMORY. */
 VL2_API vl2_status vl2_tokenizer_open(const char *path, vl2_tokenizer **tokenizer,
                                       vl2_error *error);
@@ -198,8 +198,9 @@ VL2_API int32_t vl2_tokenizer_id(const vl2_tokenizer *tokenizer, const char *tok
  * row. */
 typedef struct vl2_tiles vl2_tiles;
 
-/* Cuts a picture as the model at `model_path` wants it (only its processor_config.json is read). With `tiling` false: the global view and one identical local tile, as for
- * conversations of more than two pictures. VL2_ERROR_MODEL, VL2_ERROR_INPUT, VL2_ERROR_MEMORY. */
+/* Cuts a picture as the model at `model_path` wants it (only its processor_config.json is read).
+ * With `tiling` false: the global view and one identical local tile, as for conversations of more
+ * than two pictures. VL2_ERROR_MODEL, VL2_ERROR_INPUT, VL2_ERROR_MEMORY. */
 VL2_API vl2_status vl2_tiles_create(const char *model_path, const vl2_image *image, bool tiling,
                                     vl2_tiles **tiles, vl2_error *error);
 VL2_API void vl2_tiles_close(vl2_tiles *tiles);

@@ -16,7 +16,8 @@ const char *request_model_path(const arguments *arguments)
     const char *path = argument(arguments, OPTION_MODEL)->text;
     if (path == NULL) {
         fail_usage(arguments->command,
-                   "no model: name a packed file or a checkpoint folder with -m MODEL or in VL2_MODEL");
+                   "no model: name a packed file or a checkpoint folder with -m MODEL or in "
+                   "VL2_MODEL");
     }
     return path;
 }

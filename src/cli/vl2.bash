@@ -17,7 +17,7 @@ _vl2()
     boxes:--size) return ;;
     esac
     case $before in
-    --model|-m|--output|-o|--image|--file|-f|--conversation|--draw)
+    --output|-o|--image|--file|-f|--conversation|--draw)
         compopt -o filenames
         mapfile -t COMPREPLY < <(compgen -f -- "$word")
         return
@@ -28,14 +28,14 @@ _vl2()
     esac
     case $command in
     help) words="ask chat ground info tokenize tiles boxes trace synth" ;;
-    ask) words="--model -m --image --prompt -p --file -f --system --conversation --max-pixels --predict -n --temp --top-k --top-p --min-p --repeat-penalty --penalize-prompt --seed -s --stop --ignore-eos --ctx-size -c --chunk --threads -t --json --progress --no-progress --quiet -q --verbose -v --help -h" ;;
-    chat) words="--model -m --image --system --conversation --max-pixels --predict -n --temp --top-k --top-p --min-p --repeat-penalty --penalize-prompt --seed -s --stop --ignore-eos --ctx-size -c --chunk --threads -t --progress --no-progress --quiet -q --verbose -v --help -h" ;;
-    ground) words="--model -m --image --max-pixels --predict -n --temp --top-k --top-p --min-p --repeat-penalty --penalize-prompt --seed -s --ctx-size -c --chunk --threads -t --draw --json --progress --no-progress --quiet -q --verbose -v --help -h" ;;
+    ask) words="--model -m --image --prompt -p --file -f --system --conversation --max-pixels --predict -n --temp --top-k --top-p --min-p --repeat-penalty --penalize-prompt --seed -s --stop --ignore-eos --ctx-size -c --chunk --threads -t --verify --json --progress --no-progress --quiet -q --verbose -v --help -h" ;;
+    chat) words="--model -m --image --system --conversation --max-pixels --predict -n --temp --top-k --top-p --min-p --repeat-penalty --penalize-prompt --seed -s --stop --ignore-eos --ctx-size -c --chunk --threads -t --verify --progress --no-progress --quiet -q --verbose -v --help -h" ;;
+    ground) words="--model -m --image --max-pixels --predict -n --temp --top-k --top-p --min-p --repeat-penalty --penalize-prompt --seed -s --ctx-size -c --chunk --threads -t --verify --draw --json --progress --no-progress --quiet -q --verbose -v --help -h" ;;
     info) words="--model -m --json --verbose -v --help -h" ;;
     tokenize) words="--model -m --decode --skip-special --json --help -h" ;;
     tiles) words="--model -m --image --max-pixels --no-tiling --output -o --help -h" ;;
     boxes) words="--size --json --help -h" ;;
-    trace) words="--model -m --conversation --tile --max-pixels --predict -n --ctx-size -c --chunk --threads -t --output -o --progress --no-progress --quiet -q --verbose -v --help -h" ;;
+    trace) words="--model -m --conversation --tile --max-pixels --predict -n --ctx-size -c --chunk --threads -t --verify --output -o --progress --no-progress --quiet -q --verbose -v --help -h" ;;
     synth) words="--size --seed -s --output -o --yes -y --progress --no-progress --quiet -q --verbose -v --help -h" ;;
     *) return ;;
     esac

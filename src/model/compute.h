@@ -8,8 +8,9 @@
 
 struct weight_view;
 
-/* Told what goes into each product y = x W^T, by the calling thread and before the product: x [rows,
- * inputs of w], rows x_stride floats apart. For whoever wants to know what inputs a matrix sees. */
+/* Told what goes into each product y = x W^T, by the calling thread and before the product:
+ * x [rows, inputs of w], rows x_stride floats apart. For whoever wants to know what inputs a matrix
+ * sees. */
 typedef struct product_observer {
     void (*inputs)(void *user, const struct weight_view *w, const float *x, size_t x_stride,
                    size_t rows);

@@ -114,7 +114,8 @@ static void silu_task(void *context, size_t task, int worker)
 static void run_dense(const moe_job *job)
 {
     const mlp_weights *mlp = &job->layer->mlp;
-    size_t hidden = (size_t)job->workspace->config->hidden, width = (size_t)mlp->gate->tensor.shape[0];
+    size_t hidden = (size_t)job->workspace->config->hidden;
+    size_t width = (size_t)mlp->gate->tensor.shape[0];
     linear_run(job->compute, &(linear_call){.w = mlp->gate, .x = job->x, .x_stride = hidden,
                                             .y = job->workspace->gate, .y_stride = width,
                                             .rows = job->count});

@@ -89,8 +89,8 @@ vl2_status model_weights_bind(const model_config *config, weight_store *store, c
                               model_weights **weights, vl2_error *error);
 void model_weights_free(model_weights *weights);
 
-/* Makes the records of a list ready, as weight_store_acquire does. What was acquired once costs next
- * to nothing. */
+/* Makes the records of a list ready, as weight_store_acquire does. What was acquired once costs
+ * next to nothing. */
 vl2_status model_weights_acquire(const model_weights *weights, const record_list *list,
                                  const team *team, vl2_error *error);
 
