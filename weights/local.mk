@@ -7,6 +7,7 @@ libweights_la_SOURCES = \
 	weights/checkpoint.c weights/checkpoint.h \
 	weights/pack_file.c weights/pack_file.h \
 	weights/pack_format.c weights/pack_format.h \
+	weights/pack_head.c \
 	weights/pack_index.c weights/pack_index.h \
 	weights/quantize.c weights/quantize.h \
 	weights/quantize_asymmetric.c \

@@ -137,8 +137,8 @@ static int compare_name(const void *name, const void *tensor)
 
 const pack_tensor *pack_find(const pack_file *file, const char *name)
 {
-    const pack_tensor **found = bsearch(name, file->by_name, file->tensor_count,
-                                        sizeof(const pack_tensor *), compare_name);
+    const pack_tensor **found =
+        bsearch(name, file->by_name, file->tensor_count, sizeof(const pack_tensor *), compare_name);
     return found == NULL ? NULL : *found;
 }
 

@@ -6,15 +6,8 @@
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
-#include <xxhash.h>
 
 #define FIELD_SIZE 96 /* bytes of a field's name in messages */
-
-/* Reading one file; what all functions here pass on. */
-typedef struct reading {
-    pack_file *file;
-    vl2_error *error;
-} reading;
 
 /* A table as it lies in the index. */
 typedef struct table {
@@ -23,24 +16,17 @@ typedef struct table {
     size_t entry_size, count;
 } table;
 
-static vl2_status fail_number(const reading *reading, const char *field, uint64_t found,
-                              const char *expected)
-{
-    return vl2_fail(reading->error, VL2_ERROR_MODEL, "%s: %s: found %" PRIu64 ", expected %s",
-                    reading->file->name, field, found, expected);
-}
-
-/* The same for a field of an entry: "tensor 12.rank". */
-static vl2_status fail_entry(const reading *reading, const char *what, size_t index,
+/* For a field of an entry: "tensor 12.rank". */
+static vl2_status fail_entry(const pack_reading *reading, const char *what, size_t index,
                              const char *field, uint64_t found, const char *expected)
 {
     char name[FIELD_SIZE];
     snprintf(name, sizeof(name), "%s %zu.%s", what, index, field);
-    return fail_number(reading, name, found, expected);
+    return pack_fail_number(reading, name, found, expected);
 }
 
-/* The same where a number is expected. */
-static vl2_status fail_equal(const reading *reading, const char *what, size_t index,
+/* Where a number is expected. */
+static vl2_status fail_equal(const pack_reading *reading, const char *what, size_t index,
                              const char *field, uint64_t found, uint64_t expected)
 {
     char number[24];
@@ -48,231 +34,33 @@ static vl2_status fail_equal(const reading *reading, const char *what, size_t in
     return fail_entry(reading, what, index, field, found, number);
 }
 
-static vl2_status fail_memory(const reading *reading, size_t bytes)
+static vl2_status fail_memory(const pack_reading *reading, size_t bytes)
 {
     return vl2_fail_memory(reading->error, reading->file->name, bytes);
 }
 
-/* False if that overflows. */
-static bool round_up(uint64_t number, uint64_t step, uint64_t *result)
-{
-    if (__builtin_add_overflow(number, step - 1, result)) {
-        return false;
-    }
-    *result -= *result % step;
-    return true;
-}
-
-/* ------------------------------------------------------------------------------------ header */
-
-static vl2_status check_magic(const reading *reading)
-{
-    const pack_file *file = reading->file;
-    static const uint8_t magic[] = PACK_MAGIC;
-    if (file->size < sizeof(pack_header)) {
-        return vl2_fail(reading->error, VL2_ERROR_MODEL,
-                        "%s: header: found a file of %" PRIu64 " bytes, expected at least %zu",
-                        file->name, file->size, sizeof(pack_header));
-    }
-    if (memcmp(file->data, magic, 4) != 0) {
-        return vl2_fail(reading->error, VL2_ERROR_MODEL,
-                        "%s: header.magic: found other bytes, expected those of a packed weight "
-                        "file",
-                        file->name);
-    }
-    if (memcmp(file->data, magic, 8) != 0) {
-        return vl2_fail(reading->error, VL2_ERROR_MODEL,
-                        "%s: header.magic: found changed line ends, expected those of a packed "
-                        "weight file (was it copied as text?)",
-                        file->name);
-    }
-    return VL2_OK;
-}
-
-/* Everything in the header but the hash. */
-static vl2_status check_header(const reading *reading)
-{
-    const pack_file *file = reading->file;
-    const pack_header *header = &file->header;
-    uint64_t index_end, data_offset;
-    if (header->version != PACK_VERSION) {
-        return fail_number(reading, "header.version", header->version,
-                           "1, the only one that this program knows");
-    }
-    if (header->flags != 0) {
-        return fail_number(reading, "header.flags", header->flags, "0");
-    }
-    if (header->file_size != file->size) {
-        return vl2_fail(reading->error, VL2_ERROR_MODEL,
-                        "%s: header.file_size: found a file of %" PRIu64 " bytes, expected %" PRIu64
-                        "%s",
-                        file->name, file->size, header->file_size,
-                        file->size < header->file_size ? " (is the file cut off?)" : "");
-    }
-    if (header->index_offset != PACK_PAGE) {
-        return fail_number(reading, "header.index_offset", header->index_offset, "4096");
-    }
-    if (header->index_size % 8 != 0 || header->index_size > PACK_MAX_INDEX ||
-        __builtin_add_overflow(PACK_PAGE, header->index_size, &index_end) ||
-        index_end > file->size) {
-        return fail_number(reading, "header.index_size", header->index_size,
-                           "a multiple of 8 within the file, at most 256 MiB");
-    }
-    if (!round_up(index_end, PACK_PAGE, &data_offset) || header->data_offset != data_offset ||
-        data_offset > file->size) {
-        return fail_number(reading, "header.data_offset", header->data_offset,
-                           "the page behind the index, within the file");
-    }
-    return VL2_OK;
-}
-
-/* Takes the head out of the mapped file, where it might change, and compares its hash. */
-static vl2_status read_head(const reading *reading)
-{
-    pack_file *file = reading->file;
-    vl2_status status = check_magic(reading);
-    if (status != VL2_OK) {
-        return status;
-    }
-    memcpy(&file->header, file->data, sizeof(file->header));
-    status = check_header(reading);
-    if (status != VL2_OK) {
-        return status;
-    }
-    size_t size = PACK_HASHED_HEADER + (size_t)file->header.index_size;
-    file->head = base_malloc(size, 1);
-    if (file->head == NULL) {
-        return fail_memory(reading, size);
-    }
-    memcpy(file->head, &file->header, PACK_HASHED_HEADER);
-    memcpy(file->head + PACK_HASHED_HEADER, file->data + PACK_PAGE,
-           (size_t)file->header.index_size);
-    XXH128_hash_t hash = XXH3_128bits(file->head, size);
-    const uint64_t *expected = file->header.file_hash;
-    if (hash.low64 != expected[0] || hash.high64 != expected[1]) {
-        return vl2_fail(reading->error, VL2_ERROR_MODEL,
-                        "%s: header.file_hash: found %016" PRIx64 "%016" PRIx64
-                        ", expected %016" PRIx64 "%016" PRIx64 " (the head is damaged)",
-                        file->name, hash.high64, hash.low64, expected[1], expected[0]);
-    }
-    return VL2_OK;
-}
-
-/* ------------------------------------------------------------------------------------ sections */
-
-enum {
-    SECTION_TEXT,
-    SECTION_META,
-    SECTION_BLOB,
-    SECTION_RECD,
-    SECTION_TENS,
-    SECTION_FRAM,
-    SECTION_COUNT
-};
-
-static const char *const tags[SECTION_COUNT] = {"TEXT", "META", "BLOB", "RECD", "TENS", "FRAM"};
-
-typedef struct section {
-    const uint8_t *payload; /* NULL: not there */
-    size_t size;
-} section;
-
-static int find_tag(const char tag[4])
-{
-    for (int i = 0; i < SECTION_COUNT; i++) {
-        if (memcmp(tags[i], tag, 4) == 0) {
-            return i;
-        }
-    }
-    return -1;
-}
-
-static vl2_status check_section(const reading *reading, const pack_section *section, uint64_t left,
-                                bool known)
-{
-    char field[FIELD_SIZE];
-    for (int i = 0; i < 4; i++) {
-        if (section->tag[i] < 0x20 || section->tag[i] > 0x7e) {
-            return fail_number(reading, "index, a section's tag", (uint8_t)section->tag[i],
-                               "printable ASCII characters");
-        }
-    }
-    snprintf(field, sizeof(field), "section %.4s.flags", section->tag);
-    if ((section->flags & ~PACK_SECTION_REQUIRED) != 0) {
-        return fail_number(reading, field, section->flags, "0 or 1");
-    }
-    if (!known && (section->flags & PACK_SECTION_REQUIRED) != 0) {
-        return vl2_fail(reading->error, VL2_ERROR_MODEL,
-                        "%s: %s: found 1, expected a section that this program knows or may skip "
-                        "(a newer program is needed)",
-                        reading->file->name, field);
-    }
-    snprintf(field, sizeof(field), "section %.4s.size", section->tag);
-    /* `left` is a multiple of 8, so that the padding is within it too. */
-    return section->size > left ? fail_number(reading, field, section->size, "a size in the index")
-                                : VL2_OK;
-}
-
-static vl2_status find_sections(const reading *reading, section found[SECTION_COUNT])
-{
-    const uint8_t *index = reading->file->head + PACK_HASHED_HEADER;
-    uint64_t size = reading->file->header.index_size, at = 0;
-    while (at < size) {
-        pack_section section;
-        if (size - at < sizeof(section)) {
-            return fail_number(reading, "index, bytes behind the last section", size - at, "0");
-        }
-        memcpy(&section, index + at, sizeof(section));
-        at += sizeof(section);
-        int tag = find_tag(section.tag);
-        vl2_status status = check_section(reading, &section, size - at, tag >= 0);
-        if (status != VL2_OK) {
-            return status;
-        }
-        if (tag >= 0 && found[tag].payload != NULL) {
-            return vl2_fail(reading->error, VL2_ERROR_MODEL,
-                            "%s: index: found section %s twice, expected it once",
-                            reading->file->name, tags[tag]);
-        }
-        if (tag >= 0) {
-            found[tag].payload = index + at;
-            found[tag].size = (size_t)section.size;
-        }
-        at += (section.size + 7) / 8 * 8;
-    }
-    for (int i = 0; i < SECTION_COUNT; i++) {
-        if (found[i].payload == NULL && i != SECTION_META) {
-            return vl2_fail(reading->error, VL2_ERROR_MODEL,
-                            "%s: index: found no section %s, expected one", reading->file->name,
-                            tags[i]);
-        }
-    }
-    return VL2_OK;
-}
-
-static vl2_status read_table(const reading *reading, const section *section, const char *tag,
-                             size_t least, table *table)
+static vl2_status read_table(const pack_reading *reading, const pack_section_view *section,
+                             const char *tag, size_t least, table *table)
 {
     pack_table head;
     char field[FIELD_SIZE];
     if (section->size < sizeof(head)) {
         snprintf(field, sizeof(field), "section %s.size", tag);
-        return fail_number(reading, field, section->size, "at least 8");
+        return pack_fail_number(reading, field, section->size, "at least 8");
     }
     memcpy(&head, section->payload, sizeof(head));
     if (head.entry_size % 8 != 0 || head.entry_size < least) {
         char expected[48];
         snprintf(field, sizeof(field), "section %s.entry_size", tag);
         snprintf(expected, sizeof(expected), "a multiple of 8, at least %zu", least);
-        return fail_number(reading, field, head.entry_size, expected);
+        return pack_fail_number(reading, field, head.entry_size, expected);
     }
     uint64_t bytes = section->size - sizeof(head); /* two numbers of 32 bits do not overflow */
     if ((uint64_t)head.entry_size * head.count != bytes) {
         char expected[64];
         snprintf(field, sizeof(field), "section %s.count", tag);
-        snprintf(expected, sizeof(expected), "%" PRIu64 " bytes of entries to be that many",
-                 bytes);
-        return fail_number(reading, field, head.count, expected);
+        snprintf(expected, sizeof(expected), "%" PRIu64 " bytes of entries to be that many", bytes);
+        return pack_fail_number(reading, field, head.count, expected);
     }
     *table = (struct table){tag, section->payload + sizeof(head), head.entry_size, head.count};
     return VL2_OK;
@@ -285,7 +73,7 @@ static void get_entry(const table *table, size_t index, void *entry, size_t size
 
 /* ------------------------------------------------------------------------------------ texts */
 
-static vl2_status read_text(const reading *reading, const section *section)
+static vl2_status read_text(const pack_reading *reading, const pack_section_view *section)
 {
     pack_file *file = reading->file;
     file->text = (const char *)section->payload;
@@ -316,8 +104,8 @@ static bool printable(const char *name)
     return true;
 }
 
-static vl2_status read_name(const reading *reading, const char *what, size_t index, uint32_t at,
-                            const char **name)
+static vl2_status read_name(const pack_reading *reading, const char *what, size_t index,
+                            uint32_t at, const char **name)
 {
     const pack_file *file = reading->file;
     if (at == 0 || at >= file->text_size || file->text[at - 1] != '\0') {
@@ -338,8 +126,8 @@ static vl2_status read_name(const reading *reading, const char *what, size_t ind
  * and one that says so would only make somebody allocate memory. */
 #define LARGEST_EXPANSION 32768u
 
-static vl2_status check_frame(const reading *reading, size_t index, const pack_frame_entry *frame,
-                              uint64_t least)
+static vl2_status check_frame(const pack_reading *reading, size_t index,
+                              const pack_frame_entry *frame, uint64_t least)
 {
     uint64_t end, most;
     if (frame->offset % PACK_ALIGNMENT != 0) {
@@ -371,7 +159,7 @@ static vl2_status check_frame(const reading *reading, size_t index, const pack_f
                : VL2_OK;
 }
 
-static vl2_status read_frames(const reading *reading, const table *table)
+static vl2_status read_frames(const pack_reading *reading, const table *table)
 {
     pack_file *file = reading->file;
     file->frames = base_calloc(table->count, sizeof(*file->frames));
@@ -396,7 +184,7 @@ static vl2_status read_frames(const reading *reading, const table *table)
 
 /* Frames first to first + count - 1 lie one behind the other, from `start` on. *end is where the
  * last one ends. */
-static vl2_status check_run(const reading *reading, size_t first, size_t count, uint64_t start,
+static vl2_status check_run(const pack_reading *reading, size_t first, size_t count, uint64_t start,
                             uint64_t *end)
 {
     const pack_frame *frames = reading->file->frames;
@@ -405,7 +193,7 @@ static vl2_status check_run(const reading *reading, size_t first, size_t count, 
             return fail_equal(reading, "frame", i, "offset", frames[i].offset, start);
         }
         *end = frames[i].offset + frames[i].stored;
-        if (!round_up(*end, PACK_ALIGNMENT, &start)) {
+        if (!pack_round_up(*end, PACK_ALIGNMENT, &start)) {
             return fail_entry(reading, "frame", i, "stored", frames[i].stored, "less");
         }
     }
@@ -414,13 +202,13 @@ static vl2_status check_run(const reading *reading, size_t first, size_t count, 
 
 /* ------------------------------------------------------------------------------------ blobs */
 
-static vl2_status check_blob_frames(const reading *reading, const table *table)
+static vl2_status check_blob_frames(const pack_reading *reading, const table *table)
 {
     const pack_file *file = reading->file;
     uint64_t end;
     if (table->count > file->frame_count) {
-        return fail_number(reading, "section BLOB.count", table->count,
-                           "at most the number of frames");
+        return pack_fail_number(reading, "section BLOB.count", table->count,
+                                "at most the number of frames");
     }
     for (size_t i = 0; i < table->count; i++) {
         if (file->frames[i].plane != PACK_BLOB) {
@@ -436,7 +224,7 @@ static int compare_blobs(const void *left, const void *right)
 }
 
 /* Names are compared in a sorted copy; the blobs keep the order of the file. */
-static vl2_status check_blob_names(const reading *reading)
+static vl2_status check_blob_names(const pack_reading *reading)
 {
     pack_file *file = reading->file;
     size_t bytes = file->blob_count * sizeof(*file->blobs);
@@ -458,7 +246,7 @@ static vl2_status check_blob_names(const reading *reading)
     return status;
 }
 
-static vl2_status read_blobs(const reading *reading, const table *table)
+static vl2_status read_blobs(const pack_reading *reading, const table *table)
 {
     pack_file *file = reading->file;
     vl2_status status = check_blob_frames(reading, table);
@@ -484,7 +272,7 @@ static vl2_status read_blobs(const reading *reading, const table *table)
 
 /* ------------------------------------------------------------------------------------ tensors */
 
-static vl2_status fail_tensor(const reading *reading, size_t index, const char *field,
+static vl2_status fail_tensor(const pack_reading *reading, size_t index, const char *field,
                               uint64_t found, const char *expected)
 {
     return vl2_fail(reading->error, VL2_ERROR_MODEL,
@@ -493,7 +281,8 @@ static vl2_status fail_tensor(const reading *reading, size_t index, const char *
                     expected);
 }
 
-static vl2_status check_type(const reading *reading, size_t index, const pack_tensor_entry *entry)
+static vl2_status check_type(const pack_reading *reading, size_t index,
+                             const pack_tensor_entry *entry)
 {
     uint32_t type = pack_layout_type(entry->layout);
     if (type == 0) {
@@ -515,7 +304,8 @@ static vl2_status check_type(const reading *reading, size_t index, const pack_te
     return VL2_OK;
 }
 
-static vl2_status check_shape(const reading *reading, size_t index, const pack_tensor_entry *entry)
+static vl2_status check_shape(const pack_reading *reading, size_t index,
+                              const pack_tensor_entry *entry)
 {
     if (entry->rank > PACK_MAX_RANK) {
         return fail_tensor(reading, index, "rank", entry->rank, "at most 4");
@@ -531,7 +321,7 @@ static vl2_status check_shape(const reading *reading, size_t index, const pack_t
 
 /* The frames are those that layout and shape call for. `first` is the one behind the tensor
  * before. */
-static vl2_status check_planes(const reading *reading, size_t index,
+static vl2_status check_planes(const pack_reading *reading, size_t index,
                                const pack_tensor_entry *entry, size_t first)
 {
     const pack_file *file = reading->file;
@@ -568,7 +358,7 @@ static vl2_status check_planes(const reading *reading, size_t index,
     return VL2_OK;
 }
 
-static vl2_status read_tensor(const reading *reading, const table *table, size_t index,
+static vl2_status read_tensor(const pack_reading *reading, const table *table, size_t index,
                               size_t first_frame)
 {
     pack_file *file = reading->file;
@@ -604,7 +394,7 @@ static int compare_names(const void *left, const void *right)
     return strcmp((*a)->name, (*b)->name);
 }
 
-static vl2_status sort_names(const reading *reading)
+static vl2_status sort_names(const pack_reading *reading)
 {
     pack_file *file = reading->file;
     file->by_name = base_calloc(file->tensor_count, sizeof(const pack_tensor *));
@@ -625,7 +415,7 @@ static vl2_status sort_names(const reading *reading)
     return VL2_OK;
 }
 
-static vl2_status read_tensors(const reading *reading, const table *table)
+static vl2_status read_tensors(const pack_reading *reading, const table *table)
 {
     pack_file *file = reading->file;
     size_t frame = file->blob_count;
@@ -644,7 +434,7 @@ static vl2_status read_tensors(const reading *reading, const table *table)
     if (frame != file->frame_count) {
         char expected[64];
         snprintf(expected, sizeof(expected), "%zu, those of the blobs and tensors", frame);
-        return fail_number(reading, "section FRAM.count", file->frame_count, expected);
+        return pack_fail_number(reading, "section FRAM.count", file->frame_count, expected);
     }
     return sort_names(reading);
 }
@@ -658,7 +448,7 @@ static bool ends_with(const char *text, const char *end)
 }
 
 /* Gate and up are used before down has arrived, so that their order matters. */
-static vl2_status check_place(const reading *reading, size_t index, const pack_record *record)
+static vl2_status check_place(const pack_reading *reading, size_t index, const pack_record *record)
 {
     static const char *const parts[] = {"gate_proj.weight", "up_proj.weight", "down_proj.weight"};
     if (record->layer < -1 || record->expert < -1 || (record->expert >= 0 && record->layer < 0)) {
@@ -683,15 +473,14 @@ static vl2_status check_place(const reading *reading, size_t index, const pack_r
 }
 
 /* The record's frames lie where it lies, and nothing else does. */
-static vl2_status check_extent(const reading *reading, size_t index, const pack_record *record)
+static vl2_status check_extent(const pack_reading *reading, size_t index, const pack_record *record)
 {
     const pack_file *file = reading->file;
     const pack_tensor *last = &record->tensors[record->tensor_count - 1];
     size_t first = (size_t)(record->tensors->frames - file->frames), end_frame;
     uint64_t end = 0;
     if (record->offset % PACK_PAGE != 0) {
-        return fail_entry(reading, "record", index, "offset", record->offset,
-                          "a multiple of 4096");
+        return fail_entry(reading, "record", index, "offset", record->offset, "a multiple of 4096");
     }
     end_frame = (size_t)(last->frames - file->frames) + (size_t)last->frame_count;
     vl2_status status = check_run(reading, first, end_frame - first, record->offset, &end);
@@ -701,7 +490,7 @@ static vl2_status check_extent(const reading *reading, size_t index, const pack_
     return status;
 }
 
-static vl2_status read_record(const reading *reading, const table *table, size_t index,
+static vl2_status read_record(const pack_reading *reading, const table *table, size_t index,
                               size_t first_tensor)
 {
     pack_file *file = reading->file;
@@ -725,7 +514,7 @@ static vl2_status read_record(const reading *reading, const table *table, size_t
     return status == VL2_OK ? check_extent(reading, index, record) : status;
 }
 
-static vl2_status read_records(const reading *reading, const table *table)
+static vl2_status read_records(const pack_reading *reading, const table *table)
 {
     pack_file *file = reading->file;
     size_t tensor = 0;
@@ -744,14 +533,14 @@ static vl2_status read_records(const reading *reading, const table *table)
     if (tensor != file->tensor_count) {
         char expected[64];
         snprintf(expected, sizeof(expected), "%zu, those of the records", tensor);
-        return fail_number(reading, "section TENS.count", file->tensor_count, expected);
+        return pack_fail_number(reading, "section TENS.count", file->tensor_count, expected);
     }
     return VL2_OK;
 }
 
 /* ------------------------------------------------------------------------------------ all of it */
 
-typedef vl2_status (*table_reader)(const reading *reading, const table *table);
+typedef vl2_status (*table_reader)(const pack_reading *reading, const table *table);
 
 vl2_status pack_index_read(pack_file *file, vl2_error *error)
 {
@@ -761,25 +550,22 @@ vl2_status pack_index_read(pack_file *file, vl2_error *error)
         size_t entry_size;
         table_reader read;
     } tables[] = {
-        {SECTION_FRAM, sizeof(pack_frame_entry), read_frames},
-        {SECTION_BLOB, sizeof(pack_blob_entry), read_blobs},
-        {SECTION_TENS, sizeof(pack_tensor_entry), read_tensors},
-        {SECTION_RECD, sizeof(pack_record_entry), read_records},
+        {PACK_TAG_FRAM, sizeof(pack_frame_entry), read_frames},
+        {PACK_TAG_BLOB, sizeof(pack_blob_entry), read_blobs},
+        {PACK_TAG_TENS, sizeof(pack_tensor_entry), read_tensors},
+        {PACK_TAG_RECD, sizeof(pack_record_entry), read_records},
     };
-    reading reading = {file, error};
-    section sections[SECTION_COUNT] = {{NULL, 0}};
-    vl2_status status = read_head(&reading);
+    pack_reading reading = {file, error};
+    pack_section_view sections[PACK_SECTIONS] = {{NULL, 0}};
+    vl2_status status = pack_head_read(&reading, sections);
     if (status == VL2_OK) {
-        status = find_sections(&reading, sections);
-    }
-    if (status == VL2_OK) {
-        file->meta = (const char *)sections[SECTION_META].payload;
-        file->meta_size = sections[SECTION_META].size;
-        status = read_text(&reading, &sections[SECTION_TEXT]);
+        file->meta = (const char *)sections[PACK_TAG_META].payload;
+        file->meta_size = sections[PACK_TAG_META].size;
+        status = read_text(&reading, &sections[PACK_TAG_TEXT]);
     }
     for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]) && status == VL2_OK; i++) {
         table table;
-        status = read_table(&reading, &sections[tables[i].section], tags[tables[i].section],
+        status = read_table(&reading, &sections[tables[i].section], pack_tags[tables[i].section],
                             tables[i].entry_size, &table);
         if (status == VL2_OK) {
             status = tables[i].read(&reading, &table);

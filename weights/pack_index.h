@@ -1,5 +1,5 @@
 /* The inside of a pack_file, and the reading of its head: header, sections, tables. Only
- * pack_file.c and pack_index.c look in here. */
+ * pack_file.c, pack_head.c and pack_index.c look in here. */
 #ifndef WEIGHTS_PACK_INDEX_H
 #define WEIGHTS_PACK_INDEX_H
 
@@ -27,6 +27,47 @@ struct pack_file {
     size_t blob_count, record_count, tensor_count, frame_count;
     const pack_tensor **by_name; /* [tensor_count], in the order of strcmp */
 };
+
+/* Reading one file; what all functions pass on. */
+typedef struct pack_reading {
+    pack_file *file;
+    vl2_error *error;
+} pack_reading;
+
+/* "FILE: FIELD: found FOUND, expected EXPECTED", VL2_ERROR_MODEL. */
+vl2_status pack_fail_number(const pack_reading *reading, const char *field, uint64_t found,
+                            const char *expected);
+
+/* False if that overflows. */
+static inline bool pack_round_up(uint64_t number, uint64_t step, uint64_t *result)
+{
+    if (__builtin_add_overflow(number, step - 1, result)) {
+        return false;
+    }
+    *result -= *result % step;
+    return true;
+}
+
+enum { /* the sections that this program knows */
+    PACK_TAG_TEXT,
+    PACK_TAG_META,
+    PACK_TAG_BLOB,
+    PACK_TAG_RECD,
+    PACK_TAG_TENS,
+    PACK_TAG_FRAM,
+    PACK_SECTIONS
+};
+
+extern const char *const pack_tags[PACK_SECTIONS];
+
+typedef struct pack_section_view {
+    const uint8_t *payload; /* in the file's head; NULL: not there */
+    size_t size;
+} pack_section_view;
+
+/* Checks the header and the hash, copies the head out of the file, and finds the sections (all zero
+ * before). All but META are there afterwards. */
+vl2_status pack_head_read(const pack_reading *reading, pack_section_view sections[PACK_SECTIONS]);
 
 /* Fills everything behind `name`, in a file whose data, size and name are set and whose other
  * fields are zero. What has been allocated when it fails is the caller's to free. VL2_ERROR_MODEL,

@@ -41,8 +41,8 @@ static void test_sample(void **state)
     assert_int_equal(pack_record_get(file, 0)->layer, -1);
 
     const pack_tensor *down = &expert->tensors[2];
-    assert_ptr_equal(
-        pack_find(file, "language.model.layers.1.mlp.experts.1.down_proj.weight"), down);
+    assert_ptr_equal(pack_find(file, "language.model.layers.1.mlp.experts.1.down_proj.weight"),
+                     down);
     assert_int_equal(down->type, PACK_INT4);
     assert_int_equal(down->source, PACK_BF16);
     assert_int_equal(down->layout, LAYOUT_INT4_CODEBOOK);
