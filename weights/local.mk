@@ -15,6 +15,7 @@ libweights_la_SOURCES = \
 	weights/quantize_linear.c weights/quantize_linear.h \
 	weights/quantize_row.h weights/quantize_settle.c \
 	weights/safetensors.c weights/safetensors.h \
+	weights/safetensors_write.c weights/safetensors_write.h \
 	weights/store.c weights/store.h \
 	weights/synth.c weights/synth.h \
 	weights/synth_config.c weights/synth_config.h \

@@ -1,8 +1,8 @@
 #include "weights/synth.h"
 
 #include "base/alloc.h"
-#include "base/buffer.h"
 #include "base/file.h"
+#include "weights/safetensors_write.h"
 #include "weights/synth_config.h"
 #include "weights/synth_random.h"
 #include "weights/synth_tensors.h"
@@ -104,38 +104,17 @@ static vl2_status plan_shards(synthesis *job, vl2_error *error)
     return VL2_OK;
 }
 
-/* The header with its length before it, filled up with spaces to a multiple of 8 as the safetensors
- * library does. */
-static vl2_status make_header(const synthesis *job, const shard *shard, buffer *header,
+static vl2_status make_header(const synthesis *job, const shard *shard, safetensors_header *header,
                               vl2_error *error)
 {
     static const char *const names[DATA_TYPE_COUNT] = {"F32", "F16", "BF16"};
-    uint64_t offset = 0, length = 0;
-    buffer_append(header, &length, sizeof(length));
-    buffer_append_text(header, "{\"__metadata__\":{\"format\":\"pt\"}");
+    safetensors_header_begin(header, &(safetensors_note){"format", "pt"}, 1);
     for (size_t i = shard->first; i < shard->first + shard->count; i++) {
         const synth_tensor *tensor = &job->tensors.items[i];
-        char sizes[96], text[ENTRY_BYTES];
-        uint64_t end = offset + tensor_bytes(job, i);
-        snprintf(text, sizeof(text),
-                 ",\"%s\":{\"dtype\":\"%s\",\"shape\":%s,\"data_offsets\":[%" PRIu64 ",%" PRIu64
-                 "]}",
-                 tensor->name, names[job->shape->type],
-                 tensor_shape_text(tensor->shape, tensor->rank, sizes, sizeof(sizes)), offset, end);
-        buffer_append_text(header, text);
-        offset = end;
+        safetensors_header_tensor(header, tensor->name, names[job->shape->type], tensor->shape,
+                                  tensor->rank, tensor_bytes(job, i));
     }
-    buffer_append_text(header, "}");
-    while (header->size % 8 != 0 && buffer_append_text(header, " ")) {
-    }
-    if (header->failed) {
-        return vl2_fail_memory(error, "a header", header->size);
-    }
-    length = header->size - sizeof(length);
-    for (size_t i = 0; i < sizeof(length); i++) {
-        header->data[i] = (char)(length >> (8 * i) & 255);
-    }
-    return VL2_OK;
+    return safetensors_header_end(header, error);
 }
 
 /* ------------------------------------------------------------------------------------ numbers */
@@ -233,7 +212,7 @@ static vl2_status write_tensor(synthesis *job, const synth_tensor *tensor, file_
 
 static vl2_status write_shard(synthesis *job, const shard *shard, vl2_error *error)
 {
-    buffer header = {0};
+    safetensors_header header = {.offset = 0};
     file_writer writer;
     char *path = path_join(job->options->out, shard->name);
     vl2_status status = path == NULL ? vl2_fail_memory(error, shard->name, sizeof(shard->name))
@@ -242,7 +221,7 @@ static vl2_status write_shard(synthesis *job, const shard *shard, vl2_error *err
         status = file_writer_open(&writer, path, error);
     }
     if (status == VL2_OK) {
-        status = file_writer_write(&writer, header.data, header.size, error);
+        status = file_writer_write(&writer, header.text.data, header.text.size, error);
         for (size_t i = 0; status == VL2_OK && i < shard->count; i++) {
             status = write_tensor(job, &job->tensors.items[shard->first + i], &writer, error);
         }
@@ -252,7 +231,7 @@ static vl2_status write_shard(synthesis *job, const shard *shard, vl2_error *err
             file_writer_abandon(&writer);
         }
     }
-    buffer_free(&header);
+    safetensors_header_free(&header);
     base_free(path);
     return status;
 }

@@ -4,6 +4,7 @@
 #include "base/alloc.h"
 #include "base/file.h"
 #include "weights/safetensors.h"
+#include "weights/safetensors_write.h"
 
 #include <string.h>
 #include <unistd.h>
@@ -228,6 +229,66 @@ static void test_files(void **state)
     base_free(path);
 }
 
+/* What is written is read back; names and notes may need quotes. */
+static void test_written_header(void **state)
+{
+    (void)state;
+    static const safetensors_note notes[] = {{"format", "pt"}, {"files", "a \"b\"\nc\\d"}};
+    static const char *const names[] = {"plain", "quotes \" and \\", "\xc3\xa9", "empty"};
+    static const int64_t shapes[][3] = {{2, 3}, {5}, {1, 1, 1}, {0, 7}};
+    static const int ranks[] = {2, 1, 3, 2};
+    for (size_t with = 0; with <= 2; with++) {
+        safetensors_header header;
+        uint64_t bytes = 0;
+        safetensors_header_begin(&header, notes, with);
+        for (size_t i = 0; i < 4; i++) {
+            uint64_t elements = tensor_elements(&(tensor_view){
+                .rank = ranks[i], .shape = {shapes[i][0], shapes[i][1], shapes[i][2]}});
+            safetensors_header_tensor(&header, names[i], "F32", shapes[i], ranks[i], 4 * elements);
+            bytes += 4 * elements;
+        }
+        assert_int_equal(safetensors_header_end(&header, NULL), VL2_OK);
+        assert_int_equal(header.offset, bytes);
+        assert_int_equal(header.text.size % 8, 0);
+        assert_int_equal(strstr(header.text.data + 8, "__metadata__") != NULL, with > 0);
+        assert_int_equal(strstr(header.text.data + 8, "\"a \\\"b\\\"\\nc\\\\d\"") != NULL,
+                         with > 1);
+        size_t head = header.text.size;
+        static const char data[64];
+        assert_true(bytes <= sizeof(data) && buffer_append(&header.text, data, (size_t)bytes));
+        safetensors *file;
+        vl2_error error;
+        if (safetensors_parse((const uint8_t *)header.text.data, header.text.size, "written",
+                              &file, &error) != VL2_OK) {
+            fail_msg("%s", error.message);
+        }
+        assert_int_equal(safetensors_count(file), 4);
+        for (size_t i = 0; i < 4; i++) {
+            const tensor_view *tensor = safetensors_get(file, i);
+            assert_string_equal(tensor->name, names[i]);
+            assert_int_equal(tensor->rank, ranks[i]);
+            assert_memory_equal(tensor->shape, shapes[i], (size_t)ranks[i] * sizeof(int64_t));
+        }
+        assert_ptr_equal(safetensors_get(file, 0)->data, header.text.data + head);
+        safetensors_close(file);
+        safetensors_header_free(&header);
+    }
+}
+
+static void test_unwritable_header(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        vl2_error error = {VL2_OK, ""};
+        safetensors_header header;
+        safetensors_header_begin(&header, &(safetensors_note){"note", i == 0 ? "\xff" : "fine"}, 1);
+        safetensors_header_tensor(&header, i == 1 ? "\xff" : "fine", "F32", NULL, 0, 4);
+        assert_int_equal(safetensors_header_end(&header, &error), VL2_ERROR_ARGUMENT);
+        assert_non_null(strstr(error.message, "UTF-8"));
+        safetensors_header_free(&header);
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size); /* tests/fuzz/fuzz_safetensors.c */
 
 /* The fuzzer's starting points and deterministic damage to them; it aborts where a check fails. */
@@ -270,6 +331,7 @@ int main(void)
         cmocka_unit_test(test_good_file),     cmocka_unit_test(test_bad_headers),
         cmocka_unit_test(test_truncated),     cmocka_unit_test(test_header_length),
         cmocka_unit_test(test_files),         cmocka_unit_test(test_damaged_files),
+        cmocka_unit_test(test_written_header), cmocka_unit_test(test_unwritable_header),
     };
     return cmocka_run_group_tests_name("safetensors", tests, NULL, NULL);
 }
