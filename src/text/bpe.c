@@ -26,12 +26,21 @@ void merge_table_free(merge_table *table)
     base_free(table->slots);
 }
 
+static uint64_t pair_of(int32_t left, int32_t right)
+{
+    return (uint64_t)(uint32_t)left << 32 | (uint32_t)right;
+}
+
+/* The first slot to look at. */
+static size_t home_slot(const merge_table *table, uint64_t pair)
+{
+    return (size_t)(pair * 0x9E3779B97F4A7C15u >> 32) & (table->slot_count - 1);
+}
+
 static merge *find_slot(const merge_table *table, int32_t left, int32_t right)
 {
-    uint64_t pair = (uint64_t)(uint32_t)left << 32 | (uint32_t)right;
-    uint64_t mixed = pair * 0x9E3779B97F4A7C15u;
-    size_t mask = table->slot_count - 1;
-    size_t at = (size_t)(mixed >> 32) & mask;
+    uint64_t pair = pair_of(left, right);
+    size_t mask = table->slot_count - 1, at = home_slot(table, pair);
     while (table->slots[at].pair != pair && table->slots[at].pair != MERGE_FREE) {
         at = (at + 1) & mask;
     }
@@ -40,8 +49,12 @@ static merge *find_slot(const merge_table *table, int32_t left, int32_t right)
 
 void merge_table_put(merge_table *table, int32_t left, int32_t right, uint32_t rank, int32_t merged)
 {
-    uint64_t pair = (uint64_t)(uint32_t)left << 32 | (uint32_t)right;
-    *find_slot(table, left, right) = (merge){pair, rank, merged};
+    *find_slot(table, left, right) = (merge){pair_of(left, right), rank, merged};
+}
+
+void merge_table_prefetch(const merge_table *table, int32_t left, int32_t right)
+{
+    __builtin_prefetch(&table->slots[home_slot(table, pair_of(left, right))], 1);
 }
 
 void bpe_work_free(bpe_work *work)

@@ -25,6 +25,8 @@ void merge_table_free(merge_table *table);
 /* A pair that comes twice keeps its last rank, as in the `tokenizers` library. */
 void merge_table_put(merge_table *table, int32_t left, int32_t right, uint32_t rank,
                      int32_t merged);
+/* Fetches into the cache what merge_table_put will look at, if it is called soon. */
+void merge_table_prefetch(const merge_table *table, int32_t left, int32_t right);
 
 /* Work space: grows to the longest piece. All zero is empty. */
 typedef struct bpe_symbol {

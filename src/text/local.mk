@@ -13,6 +13,7 @@ libtext_la_SOURCES = \
 	src/text/pretokenizer.c src/text/pretokenizer.h src/text/pretokenizer_read.c \
 	src/text/prompt.c src/text/prompt.h \
 	src/text/tokenizer.c src/text/tokenizer.h \
+	src/text/tokenizer_compile.c src/text/tokenizer_compiled.h src/text/tokenizer_load.c \
 	src/text/tokenizer_internal.h src/text/tokenizer_read.c \
 	src/text/unicode.c src/text/unicode.h \
 	src/text/utf8.c src/text/utf8.h \

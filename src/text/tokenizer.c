@@ -34,6 +34,7 @@ void tokenizer_close(tokenizer *tokenizer)
         merge_table_free(&tokenizer->merges);
         added_tokens_free(&tokenizer->added);
         pretokenizer_free(&tokenizer->pretokenizer);
+        base_free(tokenizer->steps);
         base_free(tokenizer->name);
         base_free(tokenizer);
     }
@@ -53,6 +54,16 @@ bool tokenizer_is_special(const tokenizer *tokenizer, int32_t id)
 {
     const vocabulary_token *token = vocabulary_get(&tokenizer->vocabulary, id);
     return token != NULL && token->special;
+}
+
+void tokenizer_find_bytes(tokenizer *tokenizer)
+{
+    for (int byte = 0; byte < 256; byte++) {
+        char symbol[4];
+        size_t size = utf8_write(byte_level_character((uint8_t)byte), symbol);
+        int32_t id = vocabulary_find(&tokenizer->vocabulary, symbol, size);
+        tokenizer->byte_ids[byte] = id >= 0 && tokenizer->vocabulary.tokens[id].in_model ? id : -1;
+    }
 }
 
 vl2_status tokenizer_put_added(tokenizer *tokenizer, const char *text, added_token token,

@@ -1,4 +1,4 @@
-/* What tokenizer.c and tokenizer_read.c share. */
+/* What tokenizer.c and the files that make and write a tokenizer share. */
 #ifndef TEXT_TOKENIZER_INTERNAL_H
 #define TEXT_TOKENIZER_INTERNAL_H
 
@@ -20,7 +20,11 @@ struct tokenizer {
     added_tokens added;
     int64_t highest_added; /* id; -1 if there is no added token */
     pretokenizer pretokenizer;
+    char *steps; /* the JSON object that the pretokenizer was read from, as text */
 };
+
+/* Fills byte_ids from the model's own vocab. */
+void tokenizer_find_bytes(tokenizer *tokenizer);
 
 /* Adds a token or changes the one of this spelling; the trees are not built yet. *id is its id.
  * `where` stands in messages. */

@@ -58,16 +58,14 @@ static vl2_status read_vocab(tokenizer *tokenizer, json_fields *model)
     return VL2_OK;
 }
 
-/* The ids of the 256 byte symbols. A byte that valid UTF-8 can have should have one; the library
+/* The ids of the 256 byte symbols: a byte that valid UTF-8 can have should have one; the library
  * would use an unk_token or a byte_fallback token otherwise, which are refused then. */
-static void find_bytes(tokenizer *tokenizer, json_fields *model)
+static void read_bytes(tokenizer *tokenizer, json_fields *model)
 {
     const char *unknown = json_fields_text(model, "unk_token", NULL);
     bool fallback = json_fields_boolean(model, "byte_fallback", false);
+    tokenizer_find_bytes(tokenizer);
     for (int byte = 0; byte < 256; byte++) {
-        char symbol[4];
-        size_t size = utf8_write(byte_level_character((uint8_t)byte), symbol);
-        tokenizer->byte_ids[byte] = vocabulary_find(&tokenizer->vocabulary, symbol, size);
         bool never = byte == 0xC0 || byte == 0xC1 || byte >= 0xF5;
         if (tokenizer->byte_ids[byte] < 0 && !never && (unknown != NULL || fallback)) {
             char found[80];
@@ -168,7 +166,7 @@ static vl2_status read_model(tokenizer *tokenizer, json_fields *root)
         status = read_vocab(tokenizer, &model);
     }
     if (status == VL2_OK) {
-        find_bytes(tokenizer, &model);
+        read_bytes(tokenizer, &model);
         status = model.status;
     }
     return status == VL2_OK ? read_merges(tokenizer, &model) : status;
@@ -286,6 +284,9 @@ static vl2_status read_root(tokenizer *tokenizer, const json_t *object, vl2_erro
     }
     if (status == VL2_OK) {
         status = read_model(tokenizer, &root);
+    }
+    if (status == VL2_OK && (tokenizer->steps = json_dumps(steps, JSON_COMPACT)) == NULL) {
+        status = vl2_fail_memory(error, "a tokenizer", json_object_size(steps));
     }
     return status == VL2_OK ? read_added(tokenizer, &root) : status;
 }

@@ -19,17 +19,29 @@ typedef struct vocabulary_token {
     bool special;  /* left out by a decoder that skips special tokens */
 } vocabulary_token;
 
+typedef struct vocabulary_slot {
+    int32_t id;   /* -1 if free */
+    uint32_t tag; /* another part of the hash */
+} vocabulary_slot;
+
 /* All zero is empty. */
 typedef struct vocabulary {
     vocabulary_token *tokens; /* by id; ids may have gaps */
     size_t size, capacity;    /* highest id + 1 */
     size_t count;             /* tokens present */
     buffer text, bytes;
-    int32_t *slots; /* hash of the spelling -> id, -1 if free; a power of two of them */
+    vocabulary_slot *slots; /* by the hash of the spelling; a power of two of them */
     size_t slot_count;
 } vocabulary;
 
 void vocabulary_free(vocabulary *vocabulary);
+
+/* Makes room for `count` tokens in all, so that adding them is faster. VL2_ERROR_MEMORY. */
+vl2_status vocabulary_reserve(vocabulary *vocabulary, size_t count, vl2_error *error);
+
+/* Fetches into the cache what adding or finding a spelling will look at: most of the time that a
+ * large vocabulary takes to build is waiting for memory. */
+void vocabulary_prefetch(const vocabulary *vocabulary, const char *text, size_t size);
 
 /* Adds a token. VL2_ERROR_MODEL if the id or the spelling is taken or the id is out of range;
  * `where` ("FILE: FIELD") stands in the message. VL2_ERROR_MEMORY. */

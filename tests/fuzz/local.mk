@@ -4,7 +4,8 @@ fuzz_targets = \
 	tests/fuzz/fuzz_grounding \
 	tests/fuzz/fuzz_image \
 	tests/fuzz/fuzz_safetensors \
-	tests/fuzz/fuzz_tokenizer
+	tests/fuzz/fuzz_tokenizer \
+	tests/fuzz/fuzz_tokenizer_compiled
 check_PROGRAMS += $(fuzz_targets)
 tests_fuzz_fuzz_config_SOURCES = tests/fuzz/fuzz_config.c tests/fuzz/replay.c
 tests_fuzz_fuzz_config_LDADD = $(test_ldadd)
@@ -16,6 +17,9 @@ tests_fuzz_fuzz_safetensors_SOURCES = tests/fuzz/fuzz_safetensors.c tests/fuzz/r
 tests_fuzz_fuzz_safetensors_LDADD = $(test_ldadd)
 tests_fuzz_fuzz_tokenizer_SOURCES = tests/fuzz/fuzz_tokenizer.c tests/fuzz/replay.c
 tests_fuzz_fuzz_tokenizer_LDADD = $(test_ldadd)
+tests_fuzz_fuzz_tokenizer_compiled_SOURCES = tests/fuzz/fuzz_tokenizer_compiled.c \
+	tests/fuzz/replay.c
+tests_fuzz_fuzz_tokenizer_compiled_LDADD = $(test_ldadd)
 
 dist_check_SCRIPTS += tests/fuzz/test_replay.sh
 TESTS += tests/fuzz/test_replay.sh

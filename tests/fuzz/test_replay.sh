@@ -8,4 +8,5 @@ build=${top_builddir:-.}/tests/fuzz
 "$build/fuzz_grounding" "$data/text/parse_ref_bbox.json" "$data/text/parse_ref_bbox_edge.json"
 VL2_FUZZ_TOKENIZER=$data/text/reduced-128k.json "$build/fuzz_tokenizer" \
     "$data/text/reduced-100k.json" "$data/text/strings.jsonl" "$data/text/prompts.json"
+"$build/fuzz_tokenizer_compiled" "$data/text/compiled"
 "$build/fuzz_config" "$data/config"

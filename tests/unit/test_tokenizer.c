@@ -69,24 +69,6 @@ static void check_row(const tokenizer *tokenizer, const char *size, const json_t
     id_list_free(&ids);
 }
 
-static json_t *load_rows(const char *folder, const char *name)
-{
-    char path[4300];
-    snprintf(path, sizeof(path), "%s/%s", folder, name);
-    FILE *file = fopen(path, "r");
-    assert_non_null(file);
-    json_t *rows = json_array();
-    json_error_t reason;
-    size_t flags = JSON_DISABLE_EOF_CHECK | JSON_ALLOW_NUL;
-    for (json_t *row; (row = json_loadf(file, flags, &reason)) != NULL;) {
-        json_array_append_new(rows, row);
-    }
-    assert_true(json_array_size(rows) > 0);
-    assert_true(feof(file));
-    fclose(file);
-    return rows;
-}
-
 static void test_full_tables(void **state)
 {
     (void)state;

@@ -22,6 +22,25 @@ static inline json_t *load_json(const char *path)
     return root;
 }
 
+/* The objects of a file that has one after the other. */
+static inline json_t *load_rows(const char *folder, const char *name)
+{
+    char path[4300];
+    snprintf(path, sizeof(path), "%s/%s", folder, name);
+    FILE *file = fopen(path, "r");
+    assert_non_null(file);
+    json_t *rows = json_array();
+    json_error_t reason;
+    size_t flags = JSON_DISABLE_EOF_CHECK | JSON_ALLOW_NUL;
+    for (json_t *row; (row = json_loadf(file, flags, &reason)) != NULL;) {
+        json_array_append_new(rows, row);
+    }
+    assert_true(json_array_size(rows) > 0);
+    assert_true(feof(file));
+    fclose(file);
+    return rows;
+}
+
 static inline tokenizer *open_tokenizer(const char *path)
 {
     vl2_error error;
