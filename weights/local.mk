@@ -9,6 +9,7 @@ libweights_la_SOURCES = \
 	weights/pack_format.c weights/pack_format.h \
 	weights/pack_head.c \
 	weights/pack_index.c weights/pack_index.h \
+	weights/pack_verify.c weights/pack_verify.h \
 	weights/quantize.c weights/quantize.h \
 	weights/quantize_asymmetric.c \
 	weights/quantize_codebook.c \

@@ -201,37 +201,39 @@ vl2_status pack_check(const pack_file *file, const pack_tensor *tensor, const pa
     return fail_frame(file, tensor, frame, found, expected, error);
 }
 
-/* It must be one frame of the current format that fills the stored bytes and says its size. */
-static vl2_status check_zstd(const pack_file *file, const pack_tensor *tensor,
-                             const pack_frame *frame, const uint8_t *stored, vl2_error *error)
+/* Bytes of content that a decoder has to remember (RFC 8878, section 3.1.1.1.2). */
+static uint64_t zstd_window(const uint8_t *stored, uint64_t content)
+{
+    if (stored[4] >> 5 & 1) { /* a single segment: all of it */
+        return content;
+    }
+    uint64_t base = (uint64_t)1 << (10 + (stored[5] >> 3));
+    return base + base / 8 * (stored[5] & 7);
+}
+
+const char *pack_check_zstd(const uint8_t *stored, size_t size, uint64_t content)
 {
     static const uint8_t magic[4] = {0x28, 0xb5, 0x2f, 0xfd};
-    size_t size = (size_t)frame->stored;
-    if (size < sizeof(magic) || memcmp(stored, magic, sizeof(magic)) != 0) {
-        return fail_frame(file, tensor, frame, "no zstd frame", "one", error);
+    if (size < 6 || memcmp(stored, magic, sizeof(magic)) != 0) {
+        return "other bytes";
     }
-    unsigned long long content = ZSTD_getFrameContentSize(stored, size);
-    char found[48], expected[64];
-    snprintf(expected, sizeof(expected), "one that states %" PRIu64 " bytes", frame->content);
-    if (content == ZSTD_CONTENTSIZE_UNKNOWN || content == ZSTD_CONTENTSIZE_ERROR) {
-        return fail_frame(file, tensor, frame, "a zstd frame without its content's size", expected,
-                          error);
+    unsigned long long stated = ZSTD_getFrameContentSize(stored, size);
+    if (stated == ZSTD_CONTENTSIZE_UNKNOWN || stated == ZSTD_CONTENTSIZE_ERROR) {
+        return "no size of the content";
     }
-    if (content != frame->content) {
-        snprintf(found, sizeof(found), "a zstd frame of %llu bytes", content);
-        return fail_frame(file, tensor, frame, found, expected, error);
+    if (stated != content) {
+        return "another size of the content";
     }
-    size_t length = ZSTD_findFrameCompressedSize(stored, size);
-    if (ZSTD_isError(length)) {
-        return fail_frame(file, tensor, frame, ZSTD_getErrorName(length), "a whole zstd frame",
-                          error);
-    }
-    if (length != size) {
-        snprintf(found, sizeof(found), "a zstd frame of %zu stored bytes", length);
-        snprintf(expected, sizeof(expected), "one of %zu", size);
-        return fail_frame(file, tensor, frame, found, expected, error);
-    }
-    return VL2_OK;
+    return zstd_window(stored, content) > PACK_MAX_WINDOW ? "a window of more than 128 MiB" : NULL;
+}
+
+static vl2_status fail_zstd(const pack_file *file, const pack_tensor *tensor,
+                            const pack_frame *frame, const char *found, vl2_error *error)
+{
+    char expected[64];
+    snprintf(expected, sizeof(expected), "one zstd frame of %" PRIu64 " bytes of content",
+             frame->content);
+    return fail_frame(file, tensor, frame, found, expected, error);
 }
 
 vl2_status pack_expand(const pack_file *file, const pack_tensor *tensor, const pack_frame *frame,
@@ -243,23 +245,27 @@ vl2_status pack_expand(const pack_file *file, const pack_tensor *tensor, const p
         memcpy(out, stored, content);
         return VL2_OK;
     }
-    vl2_status status = check_zstd(file, tensor, frame, stored, error);
-    if (status != VL2_OK) {
-        return status;
+    const char *wrong = pack_check_zstd(stored, (size_t)frame->stored, frame->content);
+    if (wrong != NULL) {
+        return fail_zstd(file, tensor, frame, wrong, error);
     }
-    /* The whole content is the window, so that nothing else of its size is allocated. */
+    /* Bytes behind the frame: decompressing would take them for another one. */
+    size_t length = ZSTD_findFrameCompressedSize(stored, (size_t)frame->stored);
+    if (!ZSTD_isError(length) && length != frame->stored) {
+        return fail_zstd(file, tensor, frame, "bytes behind the zstd frame", error);
+    }
+    /* Given the whole content at once, zstd needs no window of its own. */
     size_t written = ZSTD_decompress(out, content, stored, (size_t)frame->stored);
-    if (!ZSTD_isError(written) && written == content) {
-        return VL2_OK;
-    }
-    char text[PACK_DESCRIPTION];
     if (ZSTD_getErrorCode(written) == ZSTD_error_memory_allocation) {
+        char text[PACK_DESCRIPTION];
         return vl2_fail(error, VL2_ERROR_MEMORY, "%s: %s: not enough memory to expand it",
                         file->name, pack_describe(file, tensor, frame, text, sizeof(text)));
     }
-    return fail_frame(file, tensor, frame,
-                      ZSTD_isError(written) ? ZSTD_getErrorName(written) : "fewer bytes",
-                      "a zstd frame that can be expanded", error);
+    if (ZSTD_isError(written) || written != content) {
+        return fail_zstd(file, tensor, frame,
+                         ZSTD_isError(written) ? ZSTD_getErrorName(written) : "fewer bytes", error);
+    }
+    return VL2_OK;
 }
 
 /* ------------------------------------------------------------------------------------ blobs */

@@ -14,6 +14,7 @@
 #define PACK_MAX_RANK  4
 #define PACK_MAX_NAME  ((size_t)1024) /* bytes of a tensor's or blob's name, without the NUL */
 #define PACK_MAX_INDEX ((uint64_t)256 << 20) /* bytes */
+#define PACK_MAX_WINDOW ((uint64_t)128 << 20) /* bytes that zstd may have to remember */
 
 typedef struct pack_header {
     uint8_t magic[8];

@@ -1,5 +1,5 @@
 /* The inside of a pack_file, and the reading of its head: header, sections, tables. Only
- * pack_file.c, pack_head.c and pack_index.c look in here. */
+ * pack_file.c, pack_head.c, pack_index.c and pack_verify.c look in here. */
 #ifndef WEIGHTS_PACK_INDEX_H
 #define WEIGHTS_PACK_INDEX_H
 
@@ -73,5 +73,9 @@ vl2_status pack_head_read(const pack_reading *reading, pack_section_view section
  * fields are zero. What has been allocated when it fails is the caller's to free. VL2_ERROR_MODEL,
  * VL2_ERROR_MEMORY. */
 vl2_status pack_index_read(pack_file *file, vl2_error *error);
+
+/* Looks at the beginning of a zstd frame: `size` bytes, all of them or at least 18. NULL, or what
+ * is wrong: "no size of the content" ... */
+const char *pack_check_zstd(const uint8_t *stored, size_t size, uint64_t content);
 
 #endif
