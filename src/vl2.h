@@ -83,7 +83,8 @@ typedef enum vl2_stage {
     VL2_STAGE_VISION,   /* encoding pictures: tiles done of tiles in all */
     VL2_STAGE_PREFILL,  /* reading the prompt: tokens done of tokens in all */
     VL2_STAGE_GENERATE, /* answering: tokens done of the most that may come */
-    VL2_STAGE_WRITE     /* writing files: bytes done of bytes in all */
+    VL2_STAGE_WRITE,    /* writing files: bytes done of bytes in all */
+    VL2_STAGE_VERIFY    /* comparing checksums: bytes done of bytes in all */
 } vl2_stage;
 
 typedef struct vl2_progress {
@@ -427,6 +428,48 @@ VL2_API void vl2_synth_options_defaults(vl2_synth_options *options);
  * removes what it has written. VL2_ERROR_ARGUMENT, VL2_ERROR_IO, VL2_ERROR_MEMORY,
  * VL2_ERROR_CANCELLED. */
 VL2_API vl2_status vl2_synth(const vl2_synth_options *options, vl2_error *error);
+
+/* One damaged part of a packed file. */
+typedef struct vl2_damage {
+    char *text;        /* "layer 3, expert 17, codes of NAME at offset N: found ..." */
+    char *name;        /* of the tensor or blob; "" for bytes that belong to neither */
+    const char *plane; /* static: "codes", "scales", "low", "blob" ..., "padding" */
+    int layer, expert; /* -1: none */
+    uint64_t offset, size; /* in the file, bytes */
+} vl2_damage;
+
+/* What vl2_verify_file found. vl2_verify_report_clear frees it. */
+typedef struct vl2_verify_report {
+    uint64_t file_bytes;
+    char file_hash[33]; /* hexadecimal; two files of equal hash have equal contents */
+    size_t records, tensors, blobs, frames;
+    size_t damaged;       /* parts in all */
+    vl2_damage *damage;   /* the first damage_count of them, in the order of the file */
+    size_t damage_count;
+} vl2_verify_report;
+
+typedef struct vl2_verify_options {
+    const char *path; /* of the packed file */
+    int threads;      /* 0: vl2_cpu_count() */
+    size_t most;      /* damaged parts to list; default 100 */
+    vl2_progress_callback progress; /* may be NULL */
+    void *progress_user;
+    /* May be NULL. Asked every few megabytes, by the thread that called; returning true ends the
+     * call with VL2_ERROR_CANCELLED. */
+    bool (*cancelled)(void *user);
+    void *cancelled_user;
+} vl2_verify_options;
+
+VL2_API void vl2_verify_options_defaults(vl2_verify_options *options);
+
+/* Looks at every byte of a packed file: header, index, checksums, what compressed parts expand to,
+ * ranges of codes and scales, padding. Nothing of it has to be a model that this program can run.
+ * VL2_OK if it is whole. VL2_ERROR_MODEL if it is not: `report` is filled if header and index are
+ * whole, and all zero otherwise. VL2_ERROR_ARGUMENT, VL2_ERROR_IO, VL2_ERROR_MEMORY,
+ * VL2_ERROR_CANCELLED: all zero. */
+VL2_API vl2_status vl2_verify_file(const vl2_verify_options *options, vl2_verify_report *report,
+                                   vl2_error *error);
+VL2_API void vl2_verify_report_clear(vl2_verify_report *report);
 
 /* This machine as vl2 sees it: instruction sets, caches, and which kernel fills each slot. As text,
  * or as one JSON object. The caller frees it with vl2_free; NULL if there is no memory. */

@@ -17,7 +17,8 @@ typedef enum command_bit {
     COMMAND_TILES = 1 << 6,
     COMMAND_BOXES = 1 << 7,
     COMMAND_TRACE = 1 << 8,
-    COMMAND_SYNTH = 1 << 9
+    COMMAND_SYNTH = 1 << 9,
+    COMMAND_VERIFY = 1 << 10
 } command_bit;
 
 typedef struct command {
@@ -32,7 +33,7 @@ typedef struct command {
 } command;
 
 extern const command command_ask, command_chat, command_ground, command_info, command_tokenize,
-    command_tiles, command_boxes, command_trace, command_synth;
+    command_tiles, command_boxes, command_trace, command_synth, command_verify;
 
 /* All subcommands in the order of vl2 --help, NULL at the end. */
 extern const command *const commands[];

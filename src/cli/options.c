@@ -5,10 +5,10 @@
 
 #define ALL                                                                                        \
     (COMMAND_TOP | COMMAND_ASK | COMMAND_CHAT | COMMAND_GROUND | COMMAND_INFO | COMMAND_TOKENIZE | \
-     COMMAND_TILES | COMMAND_BOXES | COMMAND_TRACE | COMMAND_SYNTH)
+     COMMAND_TILES | COMMAND_BOXES | COMMAND_TRACE | COMMAND_SYNTH | COMMAND_VERIFY)
 #define ANSWERING (COMMAND_ASK | COMMAND_CHAT | COMMAND_GROUND)
 #define RUNNING   (ANSWERING | COMMAND_TRACE)
-#define WORKING   (RUNNING | COMMAND_SYNTH)
+#define WORKING   (RUNNING | COMMAND_SYNTH | COMMAND_VERIFY)
 
 #define TEXT(argument)          argument, OPTION_TEXT, 0, 0, NULL
 #define LIST(argument)          argument, OPTION_LIST, 0, 0, NULL
@@ -90,7 +90,8 @@ static const option table[] = {
      "Most tokens of prompt and answer together; 0: what the model was made for"},
     {OPTION_CHUNK, MACHINE, "chunk", 0, INTEGER(1, 65536), "512", RUNNING,
      "Tokens of the prompt that are computed at once; less needs less memory"},
-    {OPTION_THREADS, MACHINE, "threads", 't', INTEGER(0, 1024), "0", RUNNING,
+    {OPTION_THREADS, MACHINE, "threads", 't', INTEGER(0, 1024), "0",
+     RUNNING | COMMAND_VERIFY,
      "Threads; 0: one for each core that this process may use"},
     {OPTION_VERIFY, MACHINE, "verify", 0, CHOICE("use|off|all"), "use", RUNNING,
      "Checksums of a packed file: compare each part's when it is used first, none, or all of them "
@@ -102,7 +103,8 @@ static const option table[] = {
      "The folder to write; it is made if it is missing"},
     {OPTION_DRAW, OUTPUT, "draw", 0, TEXT("FILE"), NULL, COMMAND_GROUND,
      "Write a copy of the picture with the boxes drawn on it, as PNG"},
-    {OPTION_JSON, OUTPUT, "json", 0, SWITCH, NULL, COMMAND_ASK | COMMAND_GROUND | COMMAND_INFO,
+    {OPTION_JSON, OUTPUT, "json", 0, SWITCH, NULL,
+     COMMAND_ASK | COMMAND_GROUND | COMMAND_INFO | COMMAND_VERIFY,
      "Print one JSON object instead of text"},
     {OPTION_JSON, OUTPUT, "json", 0, SWITCH, NULL, COMMAND_BOXES,
      "Print what the reference extracts: a list of {\"label\", \"box_px\"}, or null"},

@@ -34,7 +34,7 @@ static int percent(const vl2_progress *report)
 }
 
 /* "[######------]  45%  3.02 GiB of 6.70 GiB  112 MiB/s  0:32 left" */
-static void describe_write(const vl2_progress *report, char *line)
+static void describe_bytes(const vl2_progress *report, char *line)
 {
     char bar[BAR_CELLS + 1], done[FORMAT_SIZE], total[FORMAT_SIZE], rate[FORMAT_SIZE],
         left[FORMAT_SIZE];
@@ -71,7 +71,8 @@ static void describe(const vl2_progress *report, char *line)
         snprintf(line, LINE_SIZE, "answering: %llu tokens, %.1f tokens/s", done, rate);
         break;
     case VL2_STAGE_WRITE:
-        describe_write(report, line);
+    case VL2_STAGE_VERIFY:
+        describe_bytes(report, line);
         break;
     default: /* a stage of a newer library */
         snprintf(line, LINE_SIZE, "%llu of %llu", done, total);

@@ -3,7 +3,8 @@ cli_tests = \
 	tests/cli/test_ask.sh tests/cli/test_boxes.sh tests/cli/test_chat.sh tests/cli/test_examples.sh \
 	tests/cli/test_ground.sh tests/cli/test_info.sh tests/cli/test_man.sh tests/cli/test_options.sh \
 	tests/cli/test_output.sh tests/cli/test_synth.sh tests/cli/test_tiles.sh \
-	tests/cli/test_tokenize.sh tests/cli/test_trace.sh tests/cli/test_usage.sh
+	tests/cli/test_tokenize.sh tests/cli/test_trace.sh tests/cli/test_usage.sh \
+	tests/cli/test_verify.sh
 dist_check_SCRIPTS += $(cli_tests)
 TESTS += $(cli_tests)
 EXTRA_DIST += tests/cli/lib.sh
@@ -18,3 +19,11 @@ TESTS += tests/cli/test_tables
 tests_cli_test_tables_SOURCES = tests/cli/test_tables.c tests/test.h
 tests_cli_test_tables_CPPFLAGS = $(test_cppflags)
 tests_cli_test_tables_LDADD = $(CMOCKA_LIBS) $(JANSSON_LIBS)
+
+# A small packed file, to damage.
+check_PROGRAMS += tests/cli/make_pack
+tests_cli_make_pack_SOURCES = tests/cli/make_pack.c tests/unit/pack_builder.c \
+	tests/unit/pack_builder.h tests/test.h
+tests_cli_make_pack_CPPFLAGS = $(test_cppflags) $(ZSTD_CFLAGS) $(XXHASH_CFLAGS) \
+	-I$(top_srcdir)/tests/unit
+tests_cli_make_pack_LDADD = $(CMOCKA_LIBS) $(ZSTD_LIBS) $(XXHASH_LIBS)

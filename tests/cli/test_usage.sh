@@ -42,6 +42,7 @@ expect_error 2 'no size' "$vl2" boxes
 for bad in abc 640 640x 0x480 640x480x3 -1x5 1e3x4; do
     expect_error 2 '--size: found .*expected WIDTHxHEIGHT' "$vl2" boxes --size "$bad"
 done
+expect_error 2 'no file' "$vl2" verify
 expect_error 2 'no conversation' "$vl2" trace -m x -o y
 expect_error 2 'nowhere to write' "$vl2" trace -m x --conversation c.json
 expect_error 2 'no size' "$vl2" synth -o x
