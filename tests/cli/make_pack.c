@@ -1,5 +1,5 @@
-/* make_pack FILE: writes the tests' small packed file, and on standard output where what lies in it:
- * lines "frame NUMBER OFFSET SIZE". */
+/* make_pack FILE: writes the tests' small packed file, and on standard output where what lies in
+ * it: lines "frame NUMBER OFFSET SIZE". */
 #include "pack_builder.h"
 
 #include <inttypes.h>
