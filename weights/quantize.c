@@ -38,31 +38,6 @@ static float from_bits(uint32_t bits)
     return value;
 }
 
-/* IEEE 754 binary16: multiplying by 2^112 puts right the bias of the exponent, and subnormals. */
-static float widen_f16(uint16_t half)
-{
-    uint32_t sign = (uint32_t)(half & 0x8000u) << 16;
-    uint32_t magnitude = half & 0x7fffu;
-    if (magnitude >= 0x7c00u) {
-        return from_bits(sign | 0x7f800000u | (magnitude & 0x3ffu) << 13);
-    }
-    return from_bits(sign) + (sign != 0 ? -1.0f : 1.0f) * from_bits(magnitude << 13) * 0x1p112f;
-}
-
-static void widen(const void *source, data_type type, size_t count, float *out)
-{
-    const char *bytes = source;
-    if (type == DATA_F32) {
-        memcpy(out, source, count * sizeof(*out));
-        return;
-    }
-    for (size_t i = 0; i < count; i++) {
-        uint16_t bits;
-        memcpy(&bits, bytes + 2 * i, sizeof(bits));
-        out[i] = type == DATA_BF16 ? from_bits((uint32_t)bits << 16) : widen_f16(bits);
-    }
-}
-
 /* Largest magnitude, by its bits: infinities and NaN are above all numbers. */
 static float largest_magnitude(const float *weights, size_t count)
 {
@@ -87,7 +62,7 @@ static const char *row_data(const quantizer *quantizer, size_t row)
 static bool load_row(const quantizer *quantizer, size_t row, float *weights, int *exponent)
 {
     size_t columns = quantizer->columns, padded = quantizer->sizes.columns;
-    widen(row_data(quantizer, row), quantizer->matrix->type, columns, weights);
+    numbers_widen(row_data(quantizer, row), quantizer->matrix->type, columns, weights);
     memset(weights + columns, 0, (padded - columns) * sizeof(*weights));
     float largest = largest_magnitude(weights, padded);
     if (!(largest <= QUANTIZE_LARGEST)) {
@@ -272,8 +247,8 @@ static vl2_status fail_row(const quantizer *quantizer, size_t row, vl2_error *er
 {
     for (size_t k = 0; k < quantizer->columns; k++) {
         float weight;
-        widen(row_data(quantizer, row) + k * data_type_size(quantizer->matrix->type),
-              quantizer->matrix->type, 1, &weight);
+        numbers_widen(row_data(quantizer, row) + k * data_type_size(quantizer->matrix->type),
+                      quantizer->matrix->type, 1, &weight);
         if (!(fabsf(weight) <= QUANTIZE_LARGEST)) {
             return vl2_fail(error, VL2_ERROR_MODEL,
                             "%s: row %zu, column %zu: found %g, expected a finite number of at "

@@ -133,8 +133,8 @@ static void fill_directly(const filling *filling, uint64_t first, size_t count, 
     data_type type = filling->job->shape->type;
     for (size_t i = 0; i < count; i++) {
         double quantile = (double)filling->job->quantiles[synth_pick(filling->key, first + i)];
-        synth_convert((float)(tensor->mean + tensor->deviation * quantile), type,
-                      out + i * data_type_size(type));
+        float number = (float)(tensor->mean + tensor->deviation * quantile);
+        numbers_narrow(&number, 1, type, out + i * data_type_size(type));
     }
 }
 

@@ -27,46 +27,13 @@ void synth_quantiles(float *quantiles)
     }
 }
 
-/* Round to nearest, ties to even; what is written here is finite. */
-static uint16_t to_bf16(float number)
-{
-    uint32_t bits;
-    memcpy(&bits, &number, sizeof(bits));
-    return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
-}
-
-static uint16_t to_f16(float number)
-{
-    uint32_t bits;
-    memcpy(&bits, &number, sizeof(bits));
-    uint32_t sign = bits >> 16 & 0x8000, magnitude = bits & 0x7fffffff;
-    if (magnitude >= 0x47800000) { /* 65536 and more */
-        return (uint16_t)(sign | 0x7c00);
-    }
-    if (magnitude < 0x38800000) { /* below 2^-14: subnormal, in steps of 2^-24 */
-        return (uint16_t)(sign | (uint32_t)nearbyintf(fabsf(number) * 16777216.0f));
-    }
-    magnitude -= 0x38000000; /* the exponent's bias: 127 - 15 */
-    return (uint16_t)(sign | (magnitude + 0xfff + (magnitude >> 13 & 1)) >> 13);
-}
-
-void synth_convert(float number, data_type type, void *out)
-{
-    if (type == DATA_F32) {
-        memcpy(out, &number, sizeof(number));
-    } else {
-        uint16_t half = type == DATA_BF16 ? to_bf16(number) : to_f16(number);
-        memcpy(out, &half, sizeof(half));
-    }
-}
-
 void synth_table(const float *quantiles, double mean, double deviation, data_type type,
                  void *table)
 {
     size_t size = data_type_size(type);
     for (size_t i = 0; i < SYNTH_QUANTILES; i++) {
-        synth_convert((float)(mean + deviation * (double)quantiles[i]), type,
-                      (uint8_t *)table + i * size);
+        float number = (float)(mean + deviation * (double)quantiles[i]);
+        numbers_narrow(&number, 1, type, (uint8_t *)table + i * size);
     }
 }
 

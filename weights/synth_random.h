@@ -18,9 +18,6 @@ void synth_quantiles(float *quantiles);
 void synth_table(const float *quantiles, double mean, double deviation, data_type type,
                  void *table);
 
-/* One number: mean + deviation * quantile, as stored. Writes data_type_size(type) bytes. */
-void synth_convert(float number, data_type type, void *out);
-
 /* A tensor's own seed. */
 uint64_t synth_key(uint64_t seed, const char *name);
 

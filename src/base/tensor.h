@@ -27,6 +27,13 @@ size_t data_type_size(data_type type);      /* bytes of one number */
 const char *data_type_name(data_type type); /* "f32", "f16", "bf16" */
 uint64_t tensor_elements(const tensor_view *tensor);
 
+/* Widens `count` numbers, which may lie at any byte, to f32. Exact; NaN keep their bits. */
+void numbers_widen(const void *numbers, data_type type, size_t count, float *out);
+
+/* Rounds `count` numbers to the nearest of a type, ties to even; `out` may lie at any byte. What is
+ * too large becomes infinite. NaN are not allowed. */
+void numbers_narrow(const float *numbers, size_t count, data_type type, void *out);
+
 /* Writes the shape as "[2, 3]" into text (always NUL-terminated) and returns text. */
 const char *tensor_shape_text(const int64_t *shape, int rank, char *text, size_t size);
 

@@ -290,8 +290,8 @@ static void test_conversion(void **state)
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         uint16_t bf16, f16;
-        synth_convert(cases[i].number, DATA_BF16, &bf16);
-        synth_convert(cases[i].number, DATA_F16, &f16);
+        numbers_narrow(&cases[i].number, 1, DATA_BF16, &bf16);
+        numbers_narrow(&cases[i].number, 1, DATA_F16, &f16);
         assert_int_equal(bf16, cases[i].bf16);
         assert_int_equal(f16, cases[i].f16);
     }

@@ -1,4 +1,5 @@
-weights_tests = tests/unit/test_safetensors tests/unit/test_checkpoint tests/unit/test_synth
+weights_tests = tests/unit/test_safetensors tests/unit/test_checkpoint tests/unit/test_synth \
+	tests/unit/test_lora
 check_PROGRAMS += $(weights_tests)
 TESTS += $(weights_tests)
 tests_unit_test_safetensors_SOURCES = tests/unit/test_safetensors.c \
@@ -9,6 +10,9 @@ tests_unit_test_checkpoint_SOURCES = tests/unit/test_checkpoint.c tests/unit/tes
 	tests/test.h
 tests_unit_test_checkpoint_CPPFLAGS = $(test_cppflags)
 tests_unit_test_checkpoint_LDADD = $(test_ldadd)
+tests_unit_test_lora_SOURCES = tests/unit/test_lora.c tests/unit/test_folder.h tests/test.h
+tests_unit_test_lora_CPPFLAGS = $(test_cppflags)
+tests_unit_test_lora_LDADD = $(test_ldadd)
 tests_unit_test_synth_SOURCES = tests/unit/test_synth.c tests/unit/test_folder.h tests/test.h
 tests_unit_test_synth_CPPFLAGS = $(test_cppflags)
 tests_unit_test_synth_LDADD = $(test_ldadd)
