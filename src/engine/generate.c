@@ -121,7 +121,7 @@ static vl2_status write_answer(request *r)
         session_report(r->session, VL2_STAGE_GENERATE, r->tokens.count,
                        (uint64_t)r->options->max_tokens, began);
         if (status == VL2_OK && !ended) {
-            status = session_step(r->session, token, r->error);
+            status = session_step(r->session, token, NULL, r->error);
         }
         if (status != VL2_OK) {
             return status;

@@ -328,6 +328,22 @@ void session_embed(const vl2_session *session, const prepared_prompt *prepared, 
     }
 }
 
+vl2_status session_read(vl2_session *session, const prepared_prompt *prepared, size_t first,
+                        size_t count, const decoder_observer *observer, vl2_error *error)
+{
+    size_t hidden = (size_t)session->model->config.language.hidden;
+    for (size_t i = 0; i < count; i++) {
+        session_embed(session, prepared, first + i, session->rows + i * hidden);
+    }
+    vl2_status status = decoder_run(&session->decoder, session->rows, first, count,
+                                    &session->cancelled, observer, error);
+    if (status == VL2_OK) {
+        memcpy(session->keys + first, prepared->keys + first, count * sizeof(*session->keys));
+        session->key_count = first + count;
+    }
+    return status;
+}
+
 vl2_status session_prefill(vl2_session *session, const prepared_prompt *prepared, size_t first,
                            const decoder_observer *observer, vl2_error *error)
 {
@@ -340,34 +356,29 @@ vl2_status session_prefill(vl2_session *session, const prepared_prompt *prepared
                                               &session->compute.team, error);
     for (size_t at = first; status == VL2_OK && at < count;) {
         size_t now = count - at < chunk ? count - at : chunk;
-        for (size_t i = 0; i < now; i++) {
-            session_embed(session, prepared, at + i, session->rows + i * hidden);
-        }
-        status = decoder_run(&session->decoder, session->rows, at, now, &session->cancelled,
-                             observer, error);
+        status = session_read(session, prepared, at, now, observer, error);
         if (status != VL2_OK) {
             break;
         }
-        memcpy(session->keys + at, prepared->keys + at, now * sizeof(*session->keys));
         at += now;
-        session->key_count = at;
         session_report(session, VL2_STAGE_PREFILL, at - first, count - first, began);
         if (at == count) {
-            decoder_logits(&session->decoder, session->rows + (now - 1) * hidden, session->normed,
-                           session->logits);
+            decoder_logits(&session->decoder, session->rows + (now - 1) * hidden, 1,
+                           session->normed, session->logits);
         }
     }
     return status;
 }
 
-vl2_status session_step(vl2_session *session, int32_t token, vl2_error *error)
+vl2_status session_step(vl2_session *session, int32_t token, const decoder_observer *observer,
+                        vl2_error *error)
 {
     decoder_embed(&session->decoder, token, session->rows);
     vl2_status status = decoder_run(&session->decoder, session->rows, session->key_count, 1, NULL,
-                                    NULL, error);
+                                    observer, error);
     if (status == VL2_OK) {
         session->keys[session->key_count++] = (uint64_t)(uint32_t)token;
-        decoder_logits(&session->decoder, session->rows, session->normed, session->logits);
+        decoder_logits(&session->decoder, session->rows, 1, session->normed, session->logits);
     }
     return status;
 }

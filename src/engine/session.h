@@ -59,14 +59,21 @@ typedef struct tile_observer {
 vl2_status session_encode(vl2_session *session, const prepared_prompt *prepared, size_t first,
                           size_t *encoded, const tile_observer *observer, vl2_error *error);
 
+/* Sends positions first .. first + count - 1 of the prompt, at most a chunk, through the decoder:
+ * session->rows are then the last layer's output. Everything before must be in the KV cache, and
+ * the weights' language_records acquired. `observer` may be NULL. */
+vl2_status session_read(vl2_session *session, const prepared_prompt *prepared, size_t first,
+                        size_t count, const decoder_observer *observer, vl2_error *error);
+
 /* Reads positions first .. of the prompt in chunks; session->logits and ->normed are then those of
  * the last position. `observer` may be NULL. */
 vl2_status session_prefill(vl2_session *session, const prepared_prompt *prepared, size_t first,
                            const decoder_observer *observer, vl2_error *error);
 
 /* One generated token at the next position: session->logits are then those behind it. The cache
- * must have room. */
-vl2_status session_step(vl2_session *session, int32_t token, vl2_error *error);
+ * must have room. `observer` may be NULL. */
+vl2_status session_step(vl2_session *session, int32_t token, const decoder_observer *observer,
+                        vl2_error *error);
 
 /* The embedding row of one position of a prompt, [hidden]; its tile must be encoded. */
 void session_embed(const vl2_session *session, const prepared_prompt *prepared, size_t position,

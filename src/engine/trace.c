@@ -340,7 +340,7 @@ static vl2_status trace_greedy(tracer *t, int count, json_t *trace)
             session->key_count >= session->decoder.positions) {
             break;
         }
-        status = session_step(session, token, t->error);
+        status = session_step(session, token, NULL, t->error);
     }
     if (status == VL2_OK) {
         status = token_stream_finish(&stream, &text, t->error);

@@ -140,14 +140,14 @@ vl2_status decoder_run(decoder *decoder, float *rows, size_t first, size_t count
     return VL2_OK;
 }
 
-void decoder_logits(decoder *decoder, const float *row, float *normed, float *logits)
+void decoder_logits(decoder *decoder, const float *rows, size_t count, float *normed, float *logits)
 {
     size_t hidden = (size_t)decoder->config->hidden;
-    normalize(decoder, decoder->weights->norm, row, 1, normed);
+    normalize(decoder, decoder->weights->norm, rows, count, normed);
     linear_run(decoder->compute, &(linear_call){.w = decoder->weights->head, .x = normed,
                                                 .x_stride = hidden, .y = logits,
                                                 .y_stride = (size_t)decoder->config->vocabulary,
-                                                .rows = 1});
+                                                .rows = count});
 }
 
 void decoder_embed(const decoder *decoder, int32_t id, float *row)

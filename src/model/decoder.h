@@ -47,8 +47,10 @@ vl2_status decoder_run(decoder *decoder, float *rows, size_t first, size_t count
                        const atomic_int *cancelled, const decoder_observer *observer,
                        vl2_error *error);
 
-/* The final norm of one hidden row, normed [hidden], and its logits [vocabulary]. */
-void decoder_logits(decoder *decoder, const float *row, float *normed, float *logits);
+/* The final norm of hidden rows [count, hidden], normed [count, hidden], and their logits [count,
+ * vocabulary]. */
+void decoder_logits(decoder *decoder, const float *rows, size_t count, float *normed,
+                    float *logits);
 
 /* The embedding row of a token, [hidden]. id must be inside the vocabulary. */
 void decoder_embed(const decoder *decoder, int32_t id, float *row);

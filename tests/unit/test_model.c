@@ -485,7 +485,7 @@ static void run(truth *t, vl2_model *model, const vl2_conversation *conversation
     check_logits(t, session, t->prompt - 1);
     memcpy(logits, session->logits, row * sizeof(float));
     for (size_t i = 0; i < STEPS; i++) {
-        assert_int_equal(session_step(session, next_token(i), &error), VL2_OK);
+        assert_int_equal(session_step(session, next_token(i), NULL, &error), VL2_OK);
         check_logits(t, session, t->prompt + i);
         memcpy(logits + (i + 1) * row, session->logits, row * sizeof(float));
     }
@@ -574,7 +574,7 @@ static void test_not_a_number(void **state)
         }
         assert_int_equal(
             decoder_run(&session->decoder, session->rows, 0, count, NULL, NULL, NULL), VL2_OK);
-        decoder_logits(&session->decoder, session->rows, session->normed, session->logits);
+        decoder_logits(&session->decoder, session->rows, 1, session->normed, session->logits);
         assert_true(isnan(session->logits[0]));
     }
     vl2_session_close(session);
