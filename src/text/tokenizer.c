@@ -45,6 +45,16 @@ int32_t tokenizer_id(const tokenizer *tokenizer, const char *token)
     return vocabulary_find(&tokenizer->vocabulary, token, strlen(token));
 }
 
+const char *tokenizer_spelling(const tokenizer *tokenizer, int32_t id, size_t *size)
+{
+    const vocabulary_token *token = vocabulary_get(&tokenizer->vocabulary, id);
+    if (token == NULL) {
+        return NULL;
+    }
+    *size = token->text_size;
+    return tokenizer->vocabulary.text.data + token->text;
+}
+
 size_t tokenizer_size(const tokenizer *tokenizer)
 {
     return tokenizer->vocabulary.size;

@@ -46,6 +46,10 @@ vl2_status tokenizer_encode(const tokenizer *tokenizer, const char *text, size_t
 /* The id of a token by its exact spelling in the file, or -1. */
 int32_t tokenizer_id(const tokenizer *tokenizer, const char *token);
 
+/* The spelling of an id in the file, *size bytes without a NUL, borrowed; NULL if no token has the
+ * id. */
+const char *tokenizer_spelling(const tokenizer *tokenizer, int32_t id, size_t *size);
+
 size_t tokenizer_size(const tokenizer *tokenizer); /* highest id + 1 */
 bool tokenizer_is_special(const tokenizer *tokenizer, int32_t id);
 
