@@ -384,12 +384,137 @@ VL2_API vl2_status vl2_session_generate(vl2_session *session, const vl2_conversa
                                         vl2_answer *answer, vl2_error *error);
 VL2_API void vl2_answer_clear(vl2_answer *answer);
 
-/* Ends the running vl2_session_generate or vl2_session_trace soon; without one it does nothing.
- * From any thread, and from a signal handler. */
+/* Ends the running vl2_session_generate, vl2_session_trace, vl2_compare or vl2_calibrate soon;
+ * without one it does nothing. From any thread, and from a signal handler. */
 VL2_API void vl2_session_cancel(vl2_session *session);
 
 /* Bytes that the session holds: KV cache and work space. */
 VL2_API uint64_t vl2_session_memory(const vl2_session *session);
+
+/* ----------------------------------------------------------------------------------- comparing */
+
+typedef struct vl2_compare_options {
+    int tokens;    /* most tokens of A's greedy answer; default 32 */
+    int positions; /* of the prompt's text, the last ones, whose next token is compared;
+                      default 256 */
+} vl2_compare_options;
+
+VL2_API void vl2_compare_options_defaults(vl2_compare_options *options);
+
+/* What A and B expect behind one position of text, after the same tokens. */
+typedef struct vl2_compared_token {
+    size_t conversation;    /* counted from 0, in the order of the vl2_compare calls */
+    size_t position;        /* in prompt and answer, pictures included */
+    bool answer;            /* the next token belongs to the answer; otherwise to the prompt */
+    int32_t token;          /* the next one */
+    int32_t best_a, best_b; /* the most likely ones */
+    double divergence;      /* KL(A||B) = sum of p_A log(p_A / p_B) over all tokens, in nats */
+    double log_a, log_b;    /* natural logarithm of the next token's probability */
+} vl2_compared_token;
+
+/* How far B's rows are from A's. Each row counts alike: the first of a text are often a hundred
+ * times as large as the others. */
+typedef struct vl2_deviation {
+    uint64_t rows;
+    double squares; /* sum of |b - a|^2 / |a|^2 over the rows */
+    double error;   /* sqrt(squares / rows), the relative RMS error; 0 without rows */
+} vl2_deviation;
+
+typedef struct vl2_compared_layer {
+    vl2_deviation hidden; /* of the layer's output, at every position that was read */
+    uint64_t choices;     /* of experts, by A; 0 in a layer without experts */
+    uint64_t equal;       /* of these, those that B made as well */
+} vl2_compared_layer;
+
+/* The differences of one conversation or several. All zero is empty; vl2_comparison_clear frees. */
+typedef struct vl2_comparison {
+    size_t conversations;
+    vl2_compared_token *tokens; /* [token_count] */
+    size_t token_count;
+    vl2_compared_layer *layers; /* [layer_count] of the decoder */
+    size_t layer_count;
+    vl2_deviation vision, projector; /* outputs for each patch, for each row of a tile */
+    vl2_deviation embedding;         /* what enters the first layer */
+} vl2_comparison;
+
+/* Runs a conversation through two forms of one model side by side and adds the differences to
+ * `comparison`. A is taken for the truth. Both see the same pictures and tokens: the prompt, then
+ * the answer, which is the text of the last message if that is an assistant's, or else what A
+ * answers greedily up to its end token. Each uses its own vision tower. What the sessions had in
+ * their KV caches is lost. Hidden states are kept for one chunk of A only, (layers + 1) * chunk *
+ * hidden floats. Each session's callback is told of its tiles, A's of what both have read.
+ * `options` may be NULL.
+ * Errors: VL2_ERROR_ARGUMENT (one session given twice; the models' configuration or vocabulary
+ * differs: the message names the field), VL2_ERROR_CANCELLED (by vl2_session_cancel of either
+ * session), and what vl2_session_generate gives. */
+VL2_API vl2_status vl2_compare(vl2_session *a, vl2_session *b,
+                               const vl2_conversation *conversation,
+                               const vl2_compare_options *options, vl2_comparison *comparison,
+                               vl2_error *error);
+VL2_API void vl2_comparison_clear(vl2_comparison *comparison);
+
+typedef enum vl2_compared_part {
+    VL2_COMPARED_ALL,
+    VL2_COMPARED_PROMPT,
+    VL2_COMPARED_ANSWER
+} vl2_compared_part;
+
+/* All zero without tokens. */
+typedef struct vl2_comparison_summary {
+    size_t tokens;
+    double mean, median, p99, max; /* of the divergences; the 99th percentile is that of the nearest
+                                      rank */
+    double agreement;              /* share of tokens with best_a == best_b, 0 to 1 */
+    double perplexity_a, perplexity_b; /* exp(-mean of log_a), exp(-mean of log_b) */
+} vl2_comparison_summary;
+
+/* VL2_ERROR_MEMORY. */
+VL2_API vl2_status vl2_comparison_summarize(const vl2_comparison *comparison,
+                                            vl2_compared_part part,
+                                            vl2_comparison_summary *summary, vl2_error *error);
+
+/* --------------------------------------------------------------------------------- calibrating */
+
+/* Sums over what goes into each weight matrix of a model. */
+typedef struct vl2_calibration vl2_calibration;
+
+typedef struct vl2_calibrate_options {
+    int tokens;       /* most tokens of the greedy answer; default 32 */
+    const char *name; /* of the conversation, noted in the file; may be NULL */
+} vl2_calibrate_options;
+
+VL2_API void vl2_calibrate_options_defaults(vl2_calibrate_options *options);
+
+/* An empty one. The model must outlive it. VL2_ERROR_MEMORY. */
+VL2_API vl2_status vl2_calibration_create(const vl2_model *model, vl2_calibration **calibration,
+                                          vl2_error *error);
+VL2_API void vl2_calibration_close(vl2_calibration *calibration);
+
+/* Runs a conversation, pictures included, and adds the squares of each matrix's inputs; what the
+ * session had in its KV cache is lost. `options` may be NULL. VL2_ERROR_ARGUMENT for a session of
+ * another model, and what vl2_session_generate gives; a conversation that fails may have been added
+ * in part. */
+VL2_API vl2_status vl2_calibrate(vl2_session *session, const vl2_conversation *conversation,
+                                 const vl2_calibrate_options *options,
+                                 vl2_calibration *calibration, vl2_error *error);
+
+typedef struct vl2_calibration_info {
+    uint64_t conversations;
+    uint64_t tokens;              /* that went through the decoder, rows of pictures included */
+    uint64_t tiles;               /* that went through the vision tower */
+    size_t matrices;              /* with inputs so far */
+    size_t experts, experts_used; /* routed experts of all layers; those that got a token */
+} vl2_calibration_info;
+
+VL2_API void vl2_calibration_get_info(const vl2_calibration *calibration,
+                                      vl2_calibration_info *info);
+
+/* Writes a safetensors file: under the name of each matrix that was used the mean of each input's
+ * square, F32 [inputs], for routed experts over the tokens that they got; under
+ * LAYER.mlp.gate.counts the number of tokens that each expert got, F32 [experts]. First under a
+ * temporary name, then renamed. VL2_ERROR_IO, VL2_ERROR_MEMORY. */
+VL2_API vl2_status vl2_calibration_write(const vl2_calibration *calibration, const char *path,
+                                         vl2_error *error);
 
 /* ------------------------------------------------------------------------------------ tools */
 

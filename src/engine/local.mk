@@ -5,6 +5,11 @@ libengine_la_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CFLAGS)
 libengine_la_SOURCES = \
 	src/engine/answer.c src/engine/answer.h \
 	src/engine/boxes.c \
+	src/engine/calibrate.c src/engine/calibrate.h \
+	src/engine/calibration_file.c \
+	src/engine/compare.c src/engine/compare.h \
+	src/engine/compare_models.c \
+	src/engine/comparison.c \
 	src/engine/conversation.c src/engine/conversation.h \
 	src/engine/conversation_file.c \
 	src/engine/encode.c \

@@ -23,7 +23,8 @@ tests_unit_test_sampler_SOURCES = tests/unit/test_sampler.c tests/test.h
 tests_unit_test_sampler_CPPFLAGS = $(test_cppflags)
 tests_unit_test_sampler_LDADD = $(test_ldadd)
 
-engine_tests = tests/unit/test_engine tests/unit/test_engine_files
+engine_tests = tests/unit/test_engine tests/unit/test_engine_files tests/unit/test_calibrate \
+	tests/unit/test_compare
 check_PROGRAMS += $(engine_tests)
 TESTS += $(engine_tests)
 tests_unit_test_engine_SOURCES = tests/unit/test_engine.c $(model_data)
@@ -32,3 +33,9 @@ tests_unit_test_engine_LDADD = $(test_ldadd)
 tests_unit_test_engine_files_SOURCES = tests/unit/test_engine_files.c $(model_data)
 tests_unit_test_engine_files_CPPFLAGS = $(test_cppflags)
 tests_unit_test_engine_files_LDADD = $(test_ldadd)
+tests_unit_test_calibrate_SOURCES = tests/unit/test_calibrate.c $(model_data)
+tests_unit_test_calibrate_CPPFLAGS = $(test_cppflags)
+tests_unit_test_calibrate_LDADD = $(test_ldadd)
+tests_unit_test_compare_SOURCES = tests/unit/test_compare.c $(model_data)
+tests_unit_test_compare_CPPFLAGS = $(test_cppflags)
+tests_unit_test_compare_LDADD = $(test_ldadd)
