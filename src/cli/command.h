@@ -18,7 +18,9 @@ typedef enum command_bit {
     COMMAND_BOXES = 1 << 7,
     COMMAND_TRACE = 1 << 8,
     COMMAND_SYNTH = 1 << 9,
-    COMMAND_VERIFY = 1 << 10
+    COMMAND_VERIFY = 1 << 10,
+    COMMAND_COMPARE = 1 << 11,
+    COMMAND_CALIBRATE = 1 << 12
 } command_bit;
 
 typedef struct command {
@@ -33,7 +35,8 @@ typedef struct command {
 } command;
 
 extern const command command_ask, command_chat, command_ground, command_info, command_tokenize,
-    command_tiles, command_boxes, command_trace, command_synth, command_verify;
+    command_tiles, command_boxes, command_trace, command_synth, command_verify, command_compare,
+    command_calibrate;
 
 /* All subcommands in the order of vl2 --help, NULL at the end. */
 extern const command *const commands[];

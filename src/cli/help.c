@@ -90,8 +90,13 @@ void help_print(const command *command)
         for (size_t i = 0; i < count && !(example->commands & command->bit); i++) {
             example++;
         }
-        printf("\nOptions can be set in the environment, such as --%s as %s.\nSee vl2-%s(1).\n",
-               example->name, option_environment(example, variable), command->name);
+        char sentence[160];
+        snprintf(sentence, sizeof(sentence),
+                 "Options can be set in the environment, such as --%s as %s.", example->name,
+                 option_environment(example, variable));
+        putchar('\n');
+        print_wrapped(sentence, 0, 0);
+        printf("See vl2-%s(1).\n", command->name);
     }
 }
 

@@ -4,7 +4,8 @@ vl2_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CFLAGS)
 vl2_LDADD = libvl2.la $(JANSSON_LIBS)
 vl2_SOURCES = \
 	src/cli/main.c src/cli/command.h \
-	src/cli/ask.c src/cli/boxes.c src/cli/chat.c src/cli/ground.c src/cli/info.c \
+	src/cli/ask.c src/cli/boxes.c src/cli/calibrate.c src/cli/chat.c src/cli/compare.c \
+	src/cli/ground.c src/cli/info.c \
 	src/cli/synth.c src/cli/tiles.c src/cli/tokenize.c src/cli/trace.c src/cli/verify.c \
 	src/cli/arguments.c src/cli/arguments.h \
 	src/cli/detections.c src/cli/detections.h \
@@ -16,6 +17,7 @@ vl2_SOURCES = \
 	src/cli/options.c src/cli/options.h \
 	src/cli/progress.c src/cli/progress.h \
 	src/cli/request.c src/cli/request.h \
+	src/cli/samples.c src/cli/samples.h \
 	src/cli/streams.c src/cli/streams.h \
 	src/cli/turns.c src/cli/turns.h
 

@@ -5,9 +5,11 @@
 
 #define ALL                                                                                        \
     (COMMAND_TOP | COMMAND_ASK | COMMAND_CHAT | COMMAND_GROUND | COMMAND_INFO | COMMAND_TOKENIZE | \
-     COMMAND_TILES | COMMAND_BOXES | COMMAND_TRACE | COMMAND_SYNTH | COMMAND_VERIFY)
+     COMMAND_TILES | COMMAND_BOXES | COMMAND_TRACE | COMMAND_SYNTH | COMMAND_VERIFY | \
+     COMMAND_COMPARE | COMMAND_CALIBRATE)
 #define ANSWERING (COMMAND_ASK | COMMAND_CHAT | COMMAND_GROUND)
-#define RUNNING   (ANSWERING | COMMAND_TRACE)
+#define SAMPLING  (COMMAND_COMPARE | COMMAND_CALIBRATE)
+#define RUNNING   (ANSWERING | COMMAND_TRACE | SAMPLING)
 #define WORKING   (RUNNING | COMMAND_SYNTH | COMMAND_VERIFY)
 
 #define TEXT(argument)          argument, OPTION_TEXT, 0, 0, NULL
@@ -26,7 +28,7 @@
 /* Columns: id, group, name, letter, argument and kind, default, commands, help. */
 static const option table[] = {
     {OPTION_MODEL, INPUT, "model", 'm', TEXT("MODEL"), NULL,
-     RUNNING | COMMAND_INFO | COMMAND_TILES,
+     ANSWERING | COMMAND_TRACE | COMMAND_CALIBRATE | COMMAND_INFO | COMMAND_TILES,
      "The model: a packed file (.vl2), or a folder with config.json, tokenizer.json and "
      "*.safetensors, as published"},
     {OPTION_MODEL, INPUT, "model", 'm', TEXT("MODEL"), NULL, COMMAND_TOKENIZE,
@@ -46,6 +48,9 @@ static const option table[] = {
      "Begin with the messages of a JSON file: a list of {\"role\", \"content\", \"images\"}"},
     {OPTION_CONVERSATION, INPUT, "conversation", 0, TEXT("FILE"), NULL, COMMAND_TRACE,
      "The conversation, a JSON list of {\"role\", \"content\", \"images\"}"},
+    {OPTION_CONVERSATION, INPUT, "conversation", 0, LIST("FILE"), NULL, SAMPLING,
+     "A conversation to run, a JSON list of {\"role\", \"content\", \"images\"}, or a text file "
+     "(.txt) that is one message of a user; give the option again, or more files behind it"},
     {OPTION_TILE, INPUT, "tile", 0, INTEGER(0, 1e6), "0", COMMAND_TRACE,
      "The tile, counted over all pictures from 0, whose vision_out and projector_out are written"},
     {OPTION_MAX_PIXELS, INPUT, "max-pixels", 0, INTEGER(1, 1e12), "178956970",
@@ -67,6 +72,13 @@ static const option table[] = {
      "Most tokens of the answer; -1: as many as fit into the context"},
     {OPTION_PREDICT, ANSWER, "predict", 'n', INTEGER(1, 1e6), "24", COMMAND_TRACE,
      "Greedy tokens to generate; the end token does not stop them"},
+    {OPTION_PREDICT, ANSWER, "predict", 'n', INTEGER(0, 1e6), "32", COMMAND_COMPARE,
+     "Most tokens of A's answer, which both are given. If a conversation ends with text of an "
+     "assistant, that is the answer instead"},
+    {OPTION_PREDICT, ANSWER, "predict", 'n', INTEGER(0, 1e6), "32", COMMAND_CALIBRATE,
+     "Most tokens of the answer that are run behind each prompt"},
+    {OPTION_POSITIONS, ANSWER, "positions", 0, INTEGER(0, 1e7), "256", COMMAND_COMPARE,
+     "Compare the next token also at the last N positions of text in each prompt"},
     {OPTION_TEMP, ANSWER, "temp", 0, NUMBER(0, 100), "0", ANSWERING,
      "Temperature of sampling; 0: always take the most likely token"},
     {OPTION_TOP_K, ANSWER, "top-k", 0, INTEGER(0, 1e6), "50", ANSWERING,
@@ -101,10 +113,12 @@ static const option table[] = {
      "Write the tiles into this folder, as PNG files"},
     {OPTION_OUTPUT, OUTPUT, "output", 'o', TEXT("DIR"), NULL, COMMAND_TRACE | COMMAND_SYNTH,
      "The folder to write; it is made if it is missing"},
+    {OPTION_OUTPUT, OUTPUT, "output", 'o', TEXT("FILE"), NULL, COMMAND_CALIBRATE,
+     "The file to write, for vl2 pack --importance"},
     {OPTION_DRAW, OUTPUT, "draw", 0, TEXT("FILE"), NULL, COMMAND_GROUND,
      "Write a copy of the picture with the boxes drawn on it, as PNG"},
     {OPTION_JSON, OUTPUT, "json", 0, SWITCH, NULL,
-     COMMAND_ASK | COMMAND_GROUND | COMMAND_INFO | COMMAND_VERIFY,
+     COMMAND_ASK | COMMAND_GROUND | COMMAND_INFO | COMMAND_VERIFY | COMMAND_COMPARE,
      "Print one JSON object instead of text"},
     {OPTION_JSON, OUTPUT, "json", 0, SWITCH, NULL, COMMAND_BOXES,
      "Print what the reference extracts: a list of {\"label\", \"box_px\"}, or null"},

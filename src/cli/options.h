@@ -23,6 +23,7 @@ typedef enum option_id {
     OPTION_DECODE,
     OPTION_SKIP_SPECIAL,
     OPTION_PREDICT,
+    OPTION_POSITIONS,
     OPTION_TEMP,
     OPTION_TOP_K,
     OPTION_TOP_P,

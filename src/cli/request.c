@@ -65,12 +65,18 @@ static vl2_verify verify_option(const arguments *arguments)
 
 int request_open(request *request, const arguments *arguments, bool streams)
 {
-    memset(request, 0, sizeof(*request));
-    request->arguments = arguments;
     const char *path = request_model_path(arguments);
     if (path == NULL) {
+        memset(request, 0, sizeof(*request));
         return EXIT_CODE_USAGE;
     }
+    return request_open_model(request, arguments, path, streams);
+}
+
+int request_open_model(request *request, const arguments *arguments, const char *path, bool streams)
+{
+    memset(request, 0, sizeof(*request));
+    request->arguments = arguments;
     if (option_by_id(arguments->command, OPTION_TEMP) != NULL) {
         fill_options(arguments, &request->options);
     }

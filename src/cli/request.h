@@ -1,4 +1,4 @@
-/* What ask, chat, ground and trace have in common: model, session, pictures and the options of an
+/* What the commands that run a model have in common: model, session, pictures and the options of an
  * answer. */
 #ifndef CLI_REQUEST_H
 #define CLI_REQUEST_H
@@ -25,6 +25,9 @@ const char *request_model_path(const arguments *arguments);
 /* Opens the model. `streams`: the answer appears piece by piece on standard output. The request is
  * to be closed even if this fails. */
 int request_open(request *request, const arguments *arguments, bool streams);
+/* The same for a model at `path`. */
+int request_open_model(request *request, const arguments *arguments, const char *path,
+                       bool streams);
 /* Opens the session, by the options of the command line. */
 int request_open_session(request *request);
 void request_close(request *request);

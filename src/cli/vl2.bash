@@ -5,7 +5,7 @@ _vl2()
     local words
     COMPREPLY=()
     if ((COMP_CWORD == 1)); then
-        words="ask chat ground info tokenize tiles boxes trace synth verify help --json --cpu --version --help -h"
+        words="ask chat ground info tokenize tiles boxes trace synth verify compare calibrate help --json --cpu --version --help -h"
         mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")
         return
     fi
@@ -17,17 +17,17 @@ _vl2()
     boxes:--size) return ;;
     esac
     case $before in
-    --output|-o|--image|--file|-f|--conversation|--draw)
+    --output|-o|--image|--file|-f|--conversation|--draw|--output|-o)
         compopt -o filenames
         mapfile -t COMPREPLY < <(compgen -f -- "$word")
         return
         ;;
-    --prompt|-p|--system|--stop|--max-pixels|--predict|-n|--top-k|--seed|-s|--ctx-size|-c|--chunk|--threads|-t|--tile|--temp|--top-p|--min-p|--repeat-penalty)
+    --prompt|-p|--system|--stop|--max-pixels|--predict|-n|--top-k|--seed|-s|--ctx-size|-c|--chunk|--threads|-t|--tile|--positions|--temp|--top-p|--min-p|--repeat-penalty)
         return
         ;;
     esac
     case $command in
-    help) words="ask chat ground info tokenize tiles boxes trace synth verify" ;;
+    help) words="ask chat ground info tokenize tiles boxes trace synth verify compare calibrate" ;;
     ask) words="--model -m --image --prompt -p --file -f --system --conversation --max-pixels --predict -n --temp --top-k --top-p --min-p --repeat-penalty --penalize-prompt --seed -s --stop --ignore-eos --ctx-size -c --chunk --threads -t --verify --json --progress --no-progress --quiet -q --verbose -v --help -h" ;;
     chat) words="--model -m --image --system --conversation --max-pixels --predict -n --temp --top-k --top-p --min-p --repeat-penalty --penalize-prompt --seed -s --stop --ignore-eos --ctx-size -c --chunk --threads -t --verify --progress --no-progress --quiet -q --verbose -v --help -h" ;;
     ground) words="--model -m --image --max-pixels --predict -n --temp --top-k --top-p --min-p --repeat-penalty --penalize-prompt --seed -s --ctx-size -c --chunk --threads -t --verify --draw --json --progress --no-progress --quiet -q --verbose -v --help -h" ;;
@@ -38,6 +38,8 @@ _vl2()
     trace) words="--model -m --conversation --tile --max-pixels --predict -n --ctx-size -c --chunk --threads -t --verify --output -o --progress --no-progress --quiet -q --verbose -v --help -h" ;;
     synth) words="--size --seed -s --output -o --yes -y --progress --no-progress --quiet -q --verbose -v --help -h" ;;
     verify) words="--threads -t --json --progress --no-progress --quiet -q --verbose -v --help -h" ;;
+    compare) words="--conversation --max-pixels --predict -n --positions --ctx-size -c --chunk --threads -t --verify --json --progress --no-progress --quiet -q --verbose -v --help -h" ;;
+    calibrate) words="--model -m --conversation --max-pixels --predict -n --ctx-size -c --chunk --threads -t --verify --output -o --progress --no-progress --quiet -q --verbose -v --help -h" ;;
     *) return ;;
     esac
     if [[ $word == -* || $command == help ]]; then
