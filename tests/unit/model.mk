@@ -24,7 +24,7 @@ tests_unit_test_sampler_CPPFLAGS = $(test_cppflags)
 tests_unit_test_sampler_LDADD = $(test_ldadd)
 
 engine_tests = tests/unit/test_engine tests/unit/test_engine_files tests/unit/test_calibrate \
-	tests/unit/test_compare
+	tests/unit/test_compare tests/unit/test_comparison
 check_PROGRAMS += $(engine_tests)
 TESTS += $(engine_tests)
 tests_unit_test_engine_SOURCES = tests/unit/test_engine.c $(model_data)
@@ -39,3 +39,6 @@ tests_unit_test_calibrate_LDADD = $(test_ldadd)
 tests_unit_test_compare_SOURCES = tests/unit/test_compare.c $(model_data)
 tests_unit_test_compare_CPPFLAGS = $(test_cppflags)
 tests_unit_test_compare_LDADD = $(test_ldadd)
+tests_unit_test_comparison_SOURCES = tests/unit/test_comparison.c tests/test.h
+tests_unit_test_comparison_CPPFLAGS = $(test_cppflags)
+tests_unit_test_comparison_LDADD = $(test_ldadd)
