@@ -2,7 +2,7 @@
 # vl2 verify: whole files, damaged ones, and what the exit code says.
 . "$top_srcdir/tests/cli/lib.sh"
 file=$work/x.vl2
-"$top_builddir/tests/cli/make_pack" "$file" > "$work/frames" || failed "make_pack"
+"$top_builddir/tests/cli/make_pack" sample "$file" > "$work/frames" || failed "make_pack"
 size=$(wc -c < "$file" | tr -d ' ')
 
 # damage OFFSET: a copy of the file with another byte there, in $work/bad.vl2.

@@ -3,6 +3,7 @@ fuzz_targets = \
 	tests/fuzz/fuzz_config \
 	tests/fuzz/fuzz_grounding \
 	tests/fuzz/fuzz_image \
+	tests/fuzz/fuzz_pack \
 	tests/fuzz/fuzz_safetensors \
 	tests/fuzz/fuzz_tokenizer \
 	tests/fuzz/fuzz_tokenizer_compiled
@@ -13,6 +14,9 @@ tests_fuzz_fuzz_grounding_SOURCES = tests/fuzz/fuzz_grounding.c tests/fuzz/repla
 tests_fuzz_fuzz_grounding_LDADD = $(test_ldadd)
 tests_fuzz_fuzz_image_SOURCES = tests/fuzz/fuzz_image.c tests/fuzz/replay.c
 tests_fuzz_fuzz_image_LDADD = $(test_ldadd)
+tests_fuzz_fuzz_pack_SOURCES = tests/fuzz/fuzz_pack.c tests/fuzz/fuzz_pack.h tests/fuzz/replay.c
+tests_fuzz_fuzz_pack_CPPFLAGS = $(AM_CPPFLAGS) $(XXHASH_CFLAGS)
+tests_fuzz_fuzz_pack_LDADD = $(test_ldadd)
 tests_fuzz_fuzz_safetensors_SOURCES = tests/fuzz/fuzz_safetensors.c tests/fuzz/replay.c
 tests_fuzz_fuzz_safetensors_LDADD = $(test_ldadd)
 tests_fuzz_fuzz_tokenizer_SOURCES = tests/fuzz/fuzz_tokenizer.c tests/fuzz/replay.c
@@ -23,4 +27,4 @@ tests_fuzz_fuzz_tokenizer_compiled_LDADD = $(test_ldadd)
 
 dist_check_SCRIPTS += tests/fuzz/test_replay.sh
 TESTS += tests/fuzz/test_replay.sh
-EXTRA_DIST += tests/data/config
+EXTRA_DIST += tests/data/config tests/data/weights/pack

@@ -199,7 +199,8 @@ static void test_tensors(void **state)
         {"TENS", 0, 32, 8, 0, "shape: found 0, expected at least 1"},
         {"TENS", 1, 40, 8, 0, "shape: found 0, expected 1 beyond the rank"},
         {"TENS", 0, 32, 8, UINT64_MAX, "rank: found 4, expected a shape that the layout takes"},
-        {"TENS", 0, 32, 8, (uint64_t)1 << 62, "expected a shape that the layout takes and that fit"},
+        {"TENS", 0, 32, 8, (uint64_t)1 << 62,
+         "expected a shape that the layout takes and that fit"},
         {"TENS", 0, 32, 8, 4, "content: found 36, expected 48 bytes of low for layout split-f16"},
         {"TENS", 5, 32, 8, 1, "content: found 5120, expected 2560 bytes of codes"},
         {"TENS", 0, 24, 4, 3, "first_frame: found 3, expected 4"},
@@ -247,8 +248,9 @@ static void test_expert_order(void **state)
     pack_put(bytes, gate, 4, second);
     pack_put(bytes, up, 4, first);
     pack_seal(bytes, size);
-    expect_refused(bytes, size, "record 3 (layer 1, expert 1): found language.model.layers.1.mlp."
-                                "experts.1.up_proj.weight, expected");
+    expect_refused(bytes, size,
+                   "record 3 (layer 1, expert 1): found language.model.layers.1.mlp."
+                   "experts.1.up_proj.weight, expected");
     free(bytes);
 }
 
@@ -478,10 +480,8 @@ static void test_cancelled(void **state)
     uint8_t *bytes = build_sample(&size);
     assert_int_equal(pack_parse(bytes, size, "cancel", &file, NULL), VL2_OK);
     pack_verification result = {1, 2, NULL};
-    pack_verify_options options = {.team = &(team){.threads = 1},
-                                   .most = 1,
-                                   .cancelled = cancel_at_third,
-                                   .user = &asked};
+    pack_verify_options options = {
+        .team = &(team){.threads = 1}, .most = 1, .cancelled = cancel_at_third, .user = &asked};
     assert_int_equal(pack_verify(file, &options, &result, &error), VL2_ERROR_CANCELLED);
     assert_int_equal(asked, 3);
     assert_int_equal(result.damaged, 1); /* left alone */
@@ -530,8 +530,9 @@ static void test_ranges(void **state)
         {false, 0x81, -127, 0, 0, 0, 0, NULL},
         {true, 0x80, 127, 1, 0, 0, 0, NULL}, /* two codes of 4 bits */
         {false, 0x80, 1, 1, 0, 0, LAYOUT_CODES, "found the number -128"},
-        {false, 1, -128, 1, 0, 0, LAYOUT_SCALES, "found the number -128, which does not occur, at "
-                                                 "number 5 of the plane"},
+        {false, 1, -128, 1, 0, 0, LAYOUT_SCALES,
+         "found the number -128, which does not occur, at "
+         "number 5 of the plane"},
         {true, 1, -128, 1, 0, 0, LAYOUT_SCALES, "found the number -128"},
         {true, 1, 1, 1, 0, 1, LAYOUT_TABLE, "found a codebook that does not begin with 0"},
         {true, 1, 1, 1, 0, -128, LAYOUT_TABLE, "found the number -128"},
@@ -606,7 +607,8 @@ static void expect_zstd(const uint8_t *stored, size_t stored_size, const char *m
         base_free(result.list);
     } else {
         assert_int_equal(status, VL2_ERROR_MODEL);
-        assert_non_null(strstr(error.message, "zstd: layer 7, numbers of x at offset 8192: found "));
+        assert_non_null(
+            strstr(error.message, "zstd: layer 7, numbers of x at offset 8192: found "));
         if (strstr(error.message, message) == NULL) {
             fail_msg("\"%s\", expected \"%s\"", error.message, message);
         }
@@ -666,7 +668,7 @@ static void test_zstd_blocks(void **state)
     memset(stored, 'a', sizeof(stored));
     memcpy(stored, "\x28\xb5\x2f\xfd\x80\x00", 6); /* a window of 1 KiB, 4 bytes of size */
     pack_put(stored, 6, 4, CONTENT);
-    pack_put(stored, 10, 3, 1000 << 3 | 1 << 1);     /* 1000 times one byte, and more to come */
+    pack_put(stored, 10, 3, 1000 << 3 | 1 << 1); /* 1000 times one byte, and more to come */
     pack_put(stored, 14, 3, 1000 << 3 | 1 << 1);
     pack_put(stored, 18, 3, 1000 << 3 | 1 << 1);
     pack_put(stored, 22, 3, 1000 << 3 | 1 << 1 | 1); /* the last one */

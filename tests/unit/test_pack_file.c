@@ -1,5 +1,6 @@
 /* weights/pack_file: what a second writer makes of the specification is read, and nothing else
  * is. */
+#include "fuzz_pack.h"
 #include "pack_builder.h"
 #include "test_folder.h"
 
@@ -148,12 +149,34 @@ static void test_files(void **state)
     base_free(path);
 }
 
+/* The starting points for fuzzing are files of today's format. */
+static void test_corpus(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"sample", "tiny", "later"};
+    for (size_t i = 0; i < 3; i++) {
+        char path[4200], *folded;
+        size_t folded_size, size;
+        snprintf(path, sizeof(path), "%s/data/weights/pack/%s", TEST_SOURCE_DIR, names[i]);
+        assert_int_equal(file_read(path, 1 << 20, VL2_ERROR_INPUT, &folded, &folded_size, NULL),
+                         VL2_OK);
+        uint8_t *bytes = fuzz_pack_unfold((const uint8_t *)folded, folded_size, &size);
+        assert_non_null(bytes);
+        pack_file *file = parse(bytes, size);
+        assert_int_equal(pack_tensor_count(file), i == 1 ? 1 : 17);
+        pack_close(file);
+        free(bytes);
+        base_free(folded);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_sample),
         cmocka_unit_test(test_frames),
         cmocka_unit_test(test_blobs),
+        cmocka_unit_test(test_corpus),
         cmocka_unit_test_setup_teardown(test_files, make_folder, remove_folder),
     };
     return cmocka_run_group_tests_name("pack_file", tests, NULL, NULL);
