@@ -5,6 +5,7 @@ room_libs += libweights.la
 libweights_la_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CFLAGS) $(ZSTD_CFLAGS) $(XXHASH_CFLAGS)
 libweights_la_SOURCES = \
 	weights/checkpoint.c weights/checkpoint.h \
+	weights/checkpoint_write.c weights/checkpoint_write.h \
 	weights/lora.c weights/lora.h weights/lora_internal.h \
 	weights/lora_config.c weights/lora_config.h \
 	weights/lora_merge.c \

@@ -1,25 +1,12 @@
 #include "weights/synth_config.h"
 
-#include "base/alloc.h"
-#include "base/file.h"
+#include "weights/checkpoint_write.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 /* Fewer digits than a double has, so that 3.7362 is written as a person would. */
 #define JSON_STYLE (JSON_INDENT(2) | JSON_REAL_PRECISION(12))
-
-vl2_status synth_write_text(const char *folder, const char *name, const char *text, size_t size,
-                            vl2_error *error)
-{
-    char *path = path_join(folder, name);
-    if (path == NULL) {
-        return vl2_fail_memory(error, name, strlen(folder));
-    }
-    vl2_status status = file_write(path, text, size, error);
-    base_free(path);
-    return status;
-}
 
 vl2_status synth_write_json(const char *folder, const char *name, json_t *value, vl2_error *error)
 {
@@ -28,7 +15,7 @@ vl2_status synth_write_json(const char *folder, const char *name, json_t *value,
     if (text == NULL) {
         return vl2_fail_memory(error, name, 0);
     }
-    vl2_status status = synth_write_text(folder, name, text, strlen(text), error);
+    vl2_status status = checkpoint_write_file(folder, name, text, strlen(text), error);
     free(text); /* jansson's own */
     return status;
 }

@@ -9,10 +9,6 @@
 /* Writes a JSON value into FOLDER/NAME, and releases it. NULL stands for memory that was short. */
 vl2_status synth_write_json(const char *folder, const char *name, json_t *value, vl2_error *error);
 
-/* The same for text. */
-vl2_status synth_write_text(const char *folder, const char *name, const char *text, size_t size,
-                            vl2_error *error);
-
 vl2_status synth_write_config(const synth_shape *shape, const char *folder, vl2_error *error);
 vl2_status synth_write_processor(const synth_shape *shape, const char *folder, vl2_error *error);
 

@@ -2,6 +2,7 @@
 
 #include "base/alloc.h"
 #include "base/buffer.h"
+#include "weights/checkpoint_write.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -183,8 +184,8 @@ static vl2_status write_tokenizer(const layout *at, const char *folder, vl2_erro
     append_vocabulary(&json, at);
     buffer_append_text(&json, "\n    },\n    \"merges\": []\n  }\n}\n");
     vl2_status status = json.failed ? vl2_fail_memory(error, "tokenizer.json", json.size)
-                                    : synth_write_text(folder, "tokenizer.json", json.data,
-                                                       json.size, error);
+                                    : checkpoint_write_file(folder, "tokenizer.json", json.data,
+                                                            json.size, error);
     buffer_free(&json);
     return status;
 }
