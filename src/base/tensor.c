@@ -61,6 +61,9 @@ static uint16_t to_bf16(float number)
 {
     uint32_t bits;
     memcpy(&bits, &number, sizeof(bits));
+    if ((bits & 0x7fffffff) > 0x7f800000) { /* rounding might make a number of it */
+        return (uint16_t)(bits >> 16 | 0x40);
+    }
     return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
 }
 
@@ -69,6 +72,9 @@ static uint16_t to_f16(float number)
     uint32_t bits;
     memcpy(&bits, &number, sizeof(bits));
     uint32_t sign = bits >> 16 & 0x8000, magnitude = bits & 0x7fffffff;
+    if (magnitude > 0x7f800000) {
+        return (uint16_t)(sign | 0x7e00 | (magnitude >> 13 & 0x1ff));
+    }
     if (magnitude >= 0x47800000) { /* 65536 and more */
         return (uint16_t)(sign | 0x7c00);
     }

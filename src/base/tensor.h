@@ -31,7 +31,7 @@ uint64_t tensor_elements(const tensor_view *tensor);
 void numbers_widen(const void *numbers, data_type type, size_t count, float *out);
 
 /* Rounds `count` numbers to the nearest of a type, ties to even; `out` may lie at any byte. What is
- * too large becomes infinite. NaN are not allowed. */
+ * too large becomes infinite. NaN stay NaN. */
 void numbers_narrow(const float *numbers, size_t count, data_type type, void *out);
 
 /* Writes the shape as "[2, 3]" into text (always NUL-terminated) and returns text. */
