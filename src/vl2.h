@@ -596,6 +596,32 @@ VL2_API vl2_status vl2_verify_file(const vl2_verify_options *options, vl2_verify
                                    vl2_error *error);
 VL2_API void vl2_verify_report_clear(vl2_verify_report *report);
 
+typedef struct vl2_unpack_options {
+    const char *path; /* of the packed file */
+    const char *out;  /* folder; made if missing, refused if it has a checkpoint already */
+    /* "source" (the default): each tensor as it was in the checkpoint; "bf16", "f32": all of
+     * them */
+    const char *type;
+    uint64_t shard_bytes; /* most bytes per file; default (and for 0) 4 GiB */
+    int threads;          /* 0: vl2_cpu_count() */
+    bool overwrite;       /* a checkpoint that is there is removed first */
+    vl2_progress_callback progress; /* may be NULL */
+    void *progress_user;
+    /* May be NULL. Asked every few megabytes, by the thread that called; returning true ends the
+     * call with VL2_ERROR_CANCELLED. */
+    bool (*cancelled)(void *user);
+    void *cancelled_user;
+} vl2_unpack_options;
+
+VL2_API void vl2_unpack_options_defaults(vl2_unpack_options *options);
+
+/* Writes a packed file as a Hugging Face folder: safetensors, configuration and tokenizer. Weights
+ * that were packed without loss come back bit by bit; the others as what their codes mean, rounded
+ * to the nearest number of the type. When it fails or is cancelled, it removes what it has written.
+ * VL2_ERROR_ARGUMENT, VL2_ERROR_MODEL (not a packed file, or a damaged part), VL2_ERROR_IO,
+ * VL2_ERROR_MEMORY, VL2_ERROR_CANCELLED. */
+VL2_API vl2_status vl2_unpack(const vl2_unpack_options *options, vl2_error *error);
+
 /* This machine as vl2 sees it: instruction sets, caches, and which kernel fills each slot. As text,
  * or as one JSON object. The caller frees it with vl2_free; NULL if there is no memory. */
 VL2_API char *vl2_cpu_report(bool json);

@@ -27,5 +27,6 @@ libweights_la_SOURCES = \
 	weights/synth_random.c weights/synth_random.h \
 	weights/synth_shape.c \
 	weights/synth_tensors.c weights/synth_tensors.h \
-	weights/synth_tokenizer.c
+	weights/synth_tokenizer.c \
+	weights/unpack.c weights/unpack.h
 EXTRA_DIST += weights/FORMAT.md weights/QUANTIZATION.md

@@ -6,11 +6,11 @@
 #define ALL                                                                                        \
     (COMMAND_TOP | COMMAND_ASK | COMMAND_CHAT | COMMAND_GROUND | COMMAND_INFO | COMMAND_TOKENIZE | \
      COMMAND_TILES | COMMAND_BOXES | COMMAND_TRACE | COMMAND_SYNTH | COMMAND_VERIFY | \
-     COMMAND_COMPARE | COMMAND_CALIBRATE)
+     COMMAND_COMPARE | COMMAND_CALIBRATE | COMMAND_UNPACK)
 #define ANSWERING (COMMAND_ASK | COMMAND_CHAT | COMMAND_GROUND)
 #define SAMPLING  (COMMAND_COMPARE | COMMAND_CALIBRATE)
 #define RUNNING   (ANSWERING | COMMAND_TRACE | SAMPLING)
-#define WORKING   (RUNNING | COMMAND_SYNTH | COMMAND_VERIFY)
+#define WORKING   (RUNNING | COMMAND_SYNTH | COMMAND_VERIFY | COMMAND_UNPACK)
 
 #define TEXT(argument)          argument, OPTION_TEXT, 0, 0, NULL
 #define LIST(argument)          argument, OPTION_LIST, 0, 0, NULL
@@ -103,7 +103,7 @@ static const option table[] = {
     {OPTION_CHUNK, MACHINE, "chunk", 0, INTEGER(1, 65536), "512", RUNNING,
      "Tokens of the prompt that are computed at once; less needs less memory"},
     {OPTION_THREADS, MACHINE, "threads", 't', INTEGER(0, 1024), "0",
-     RUNNING | COMMAND_VERIFY,
+     RUNNING | COMMAND_VERIFY | COMMAND_UNPACK,
      "Threads; 0: one for each core that this process may use"},
     {OPTION_VERIFY, MACHINE, "verify", 0, CHOICE("use|off|all"), "use", RUNNING,
      "Checksums of a packed file: compare each part's when it is used first, none, or all of them "
@@ -111,10 +111,13 @@ static const option table[] = {
 
     {OPTION_OUTPUT, OUTPUT, "output", 'o', TEXT("DIR"), NULL, COMMAND_TILES,
      "Write the tiles into this folder, as PNG files"},
-    {OPTION_OUTPUT, OUTPUT, "output", 'o', TEXT("DIR"), NULL, COMMAND_TRACE | COMMAND_SYNTH,
+    {OPTION_OUTPUT, OUTPUT, "output", 'o', TEXT("DIR"), NULL,
+     COMMAND_TRACE | COMMAND_SYNTH | COMMAND_UNPACK,
      "The folder to write; it is made if it is missing"},
     {OPTION_OUTPUT, OUTPUT, "output", 'o', TEXT("FILE"), NULL, COMMAND_CALIBRATE,
      "The file to write, for vl2 pack --importance"},
+    {OPTION_TYPE, OUTPUT, "type", 0, CHOICE("source|bf16|f32"), "source", COMMAND_UNPACK,
+     "Type of the numbers to write: as they were in the checkpoint, or all of them in one"},
     {OPTION_DRAW, OUTPUT, "draw", 0, TEXT("FILE"), NULL, COMMAND_GROUND,
      "Write a copy of the picture with the boxes drawn on it, as PNG"},
     {OPTION_JSON, OUTPUT, "json", 0, SWITCH, NULL,
@@ -125,7 +128,7 @@ static const option table[] = {
     {OPTION_JSON, OUTPUT, "json", 0, SWITCH, NULL, COMMAND_TOP, "With --cpu: as one JSON object"},
     {OPTION_JSON, OUTPUT, "json", 0, SWITCH, NULL, COMMAND_TOKENIZE,
      "Read a JSON array and print one: strings to arrays of ids, or back with --decode"},
-    {OPTION_YES, OUTPUT, "yes", 'y', SWITCH, NULL, COMMAND_SYNTH,
+    {OPTION_YES, OUTPUT, "yes", 'y', SWITCH, NULL, COMMAND_SYNTH | COMMAND_UNPACK,
      "Overwrite a checkpoint that is already there"},
     {OPTION_PROGRESS, OUTPUT, "progress", 0, SWITCH, NULL, WORKING,
      "Show progress on standard error even where that is not a terminal"},

@@ -38,6 +38,7 @@ typedef enum option_id {
     OPTION_THREADS,
     OPTION_VERIFY,
     OPTION_OUTPUT,
+    OPTION_TYPE,
     OPTION_DRAW,
     OPTION_JSON,
     OPTION_PROGRESS,

@@ -5,7 +5,7 @@ _vl2()
     local words
     COMPREPLY=()
     if ((COMP_CWORD == 1)); then
-        words="ask chat ground info tokenize tiles boxes trace synth verify compare calibrate help --json --cpu --version --help -h"
+        words="ask chat ground info tokenize tiles boxes trace synth verify unpack compare calibrate help --json --cpu --version --help -h"
         mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")
         return
     fi
@@ -27,7 +27,7 @@ _vl2()
         ;;
     esac
     case $command in
-    help) words="ask chat ground info tokenize tiles boxes trace synth verify compare calibrate" ;;
+    help) words="ask chat ground info tokenize tiles boxes trace synth verify unpack compare calibrate" ;;
     ask) words="--model -m --image --prompt -p --file -f --system --conversation --max-pixels --predict -n --temp --top-k --top-p --min-p --repeat-penalty --penalize-prompt --seed -s --stop --ignore-eos --ctx-size -c --chunk --threads -t --verify --json --progress --no-progress --quiet -q --verbose -v --help -h" ;;
     chat) words="--model -m --image --system --conversation --max-pixels --predict -n --temp --top-k --top-p --min-p --repeat-penalty --penalize-prompt --seed -s --stop --ignore-eos --ctx-size -c --chunk --threads -t --verify --progress --no-progress --quiet -q --verbose -v --help -h" ;;
     ground) words="--model -m --image --max-pixels --predict -n --temp --top-k --top-p --min-p --repeat-penalty --penalize-prompt --seed -s --ctx-size -c --chunk --threads -t --verify --draw --json --progress --no-progress --quiet -q --verbose -v --help -h" ;;
@@ -38,6 +38,7 @@ _vl2()
     trace) words="--model -m --conversation --tile --max-pixels --predict -n --ctx-size -c --chunk --threads -t --verify --output -o --progress --no-progress --quiet -q --verbose -v --help -h" ;;
     synth) words="--size --seed -s --output -o --yes -y --progress --no-progress --quiet -q --verbose -v --help -h" ;;
     verify) words="--threads -t --json --progress --no-progress --quiet -q --verbose -v --help -h" ;;
+    unpack) words="--threads -t --output -o --type --yes -y --progress --no-progress --quiet -q --verbose -v --help -h" ;;
     compare) words="--conversation --max-pixels --predict -n --positions --ctx-size -c --chunk --threads -t --verify --json --progress --no-progress --quiet -q --verbose -v --help -h" ;;
     calibrate) words="--model -m --conversation --max-pixels --predict -n --ctx-size -c --chunk --threads -t --verify --output -o --progress --no-progress --quiet -q --verbose -v --help -h" ;;
     *) return ;;

@@ -1,7 +1,9 @@
 /* Packed files as files: verifying and unpacking. */
 #include "base/alloc.h"
 #include "base/team.h"
+#include "simd/ref/quantized.h"
 #include "weights/pack_verify.h"
+#include "weights/unpack.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -168,6 +170,29 @@ vl2_status vl2_verify_file(const vl2_verify_options *options, vl2_verify_report 
     }
     if (status == VL2_OK) {
         status = verify(file, options, &team, report, error);
+    }
+    pack_close(file);
+    team_close(&team);
+    return status;
+}
+
+/* ------------------------------------------------------------------------------------ unpacking */
+
+void vl2_unpack_options_defaults(vl2_unpack_options *options)
+{
+    *options = (vl2_unpack_options){.type = "source", .shard_bytes = (uint64_t)4 << 30};
+}
+
+vl2_status vl2_unpack(const vl2_unpack_options *options, vl2_error *error)
+{
+    team team = {.threads = 1};
+    pack_file *file = NULL;
+    vl2_status status = open_team(options->path, options->threads, &team, error);
+    if (status == VL2_OK) {
+        status = pack_open(options->path, &file, error);
+    }
+    if (status == VL2_OK) {
+        status = unpack_write(file, options, &team, packed_decode_rows_ref, error);
     }
     pack_close(file);
     team_close(&team);

@@ -8,7 +8,7 @@ command -v mandoc > /dev/null || {
     test "$failures" -eq 0 || finish
     skip_all "mandoc is not installed"
 }
-for page in "$top_srcdir"/man/vl2*.[13]; do
+for page in "$top_srcdir"/man/vl2*.[135]; do
     mandoc -T lint -W warning "$page" || failed "$page"
 done
 finish

@@ -43,6 +43,9 @@ for bad in abc 640 640x 0x480 640x480x3 -1x5 1e3x4; do
     expect_error 2 '--size: found .*expected WIDTHxHEIGHT' "$vl2" boxes --size "$bad"
 done
 expect_error 2 'no file' "$vl2" verify
+expect_error 2 'no file' "$vl2" unpack -o x
+expect_error 2 'nowhere to write' "$vl2" unpack x.vl2
+expect_error 2 '--type: found "int4", expected one of source, bf16, f32' "$vl2" unpack x.vl2 -o y --type int4
 expect_error 2 'no conversation' "$vl2" trace -m x -o y
 expect_error 2 'nowhere to write' "$vl2" trace -m x --conversation c.json
 expect_error 2 'no size' "$vl2" synth -o x

@@ -1,0 +1,68 @@
+/* vl2 unpack: a packed file becomes a checkpoint again. */
+#include "cli/command.h"
+#include "cli/failure.h"
+#include "cli/format.h"
+#include "cli/interrupt.h"
+#include "cli/progress.h"
+#include "vl2.h"
+
+#include <stdio.h>
+
+static bool interrupted(void *user)
+{
+    (void)user;
+    return interrupt_signal() != 0;
+}
+
+static int run_unpack(const arguments *arguments)
+{
+    vl2_unpack_options options;
+    vl2_unpack_options_defaults(&options);
+    options.out = argument(arguments, OPTION_OUTPUT)->text;
+    options.type = argument(arguments, OPTION_TYPE)->text;
+    options.threads = (int)argument(arguments, OPTION_THREADS)->integer;
+    options.overwrite = argument(arguments, OPTION_YES)->on;
+    if (arguments->operand_count == 0) {
+        return fail_usage(arguments->command, "no file: name a packed file");
+    }
+    if (options.out == NULL) {
+        return fail_usage(arguments->command, "nowhere to write: give -o DIR");
+    }
+    options.path = arguments->operands[0];
+    progress progress;
+    progress_init(&progress, arguments, false);
+    options.progress = progress_report;
+    options.progress_user = &progress;
+    options.cancelled = interrupted;
+    vl2_error error;
+    double start = progress_clock();
+    interrupt_noted();
+    vl2_status status = vl2_unpack(&options, &error);
+    interrupt_ends();
+    progress_clear(&progress);
+    if (status == VL2_ERROR_ARGUMENT && !options.overwrite) {
+        return fail(arguments->command, EXIT_CODE_USAGE, "%s; -y overwrites it", error.message);
+    }
+    if (status != VL2_OK) {
+        return fail_status(arguments->command, &error);
+    }
+    char duration[FORMAT_SIZE];
+    if (progress.active || argument(arguments, OPTION_VERBOSE)->on) {
+        fprintf(stderr, "[%s: written in %s; vl2 info shows it]\n", options.out,
+                format_duration(progress_clock() - start, duration));
+    }
+    return EXIT_CODE_OK;
+}
+
+const command command_unpack = {
+    "unpack",
+    COMMAND_UNPACK,
+    "FILE -o DIR [--type source|bf16|f32] [-y]",
+    "Turn a packed file back into a checkpoint",
+    "Writes a packed file as a folder with config.json, tokenizer.json and *.safetensors. Weights "
+    "that were packed without loss come back bit by bit; the others as what their codes mean. Each "
+    "checksum is compared on the way.",
+    "  vl2 unpack model.vl2 -o model\n",
+    1,
+    run_unpack,
+};
