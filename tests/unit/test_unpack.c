@@ -128,10 +128,12 @@ static void test_packed_values(void **state)
         for (size_t n = 0; n < rows; n++) {
             for (size_t k = 0; k < columns; k++) {
                 size_t place = n / 16 * 16 * padded + k / 4 * 64 + n % 16 * 4 + k % 4;
-                int value = at(codes, place);
+                int value;
                 if (codebook != NULL) { /* two units of 64 codes share 64 bytes */
                     uint8_t byte = codes[place / 128 * 64 + place % 64];
                     value = at(codebook, place / 64 % 2 == 0 ? byte & 15 : byte >> 4);
+                } else {
+                    value = at(codes, place);
                 }
                 int scale = at(scales, (n / 16 * groups + k / group) * 16 + n % 16);
                 float row_scale, found;
