@@ -48,7 +48,10 @@ typedef uint64_t cpu_features;
 #define CPU_NEEDS_AVX2 (CPU_SET(AVX2) | CPU_SET(FMA) | CPU_SET(F16C))
 #define CPU_NEEDS_AVX512                                                                           \
     (CPU_NEEDS_AVX2 | CPU_SET(AVX512F) | CPU_SET(AVX512BW) | CPU_SET(AVX512DQ) | CPU_SET(AVX512VL))
-#define CPU_NEEDS_NEON CPU_SET(NEON)
+#define CPU_NEEDS_AVXVNNI (CPU_NEEDS_AVX2 | CPU_SET(AVXVNNI))
+#define CPU_NEEDS_VNNI    (CPU_NEEDS_AVX512 | CPU_SET(AVX512VNNI))
+#define CPU_NEEDS_NEON    CPU_SET(NEON)
+#define CPU_NEEDS_DOTPROD (CPU_NEEDS_NEON | CPU_SET(DOTPROD))
 
 typedef struct cpu_info {
     cpu_features features; /* usable: the operating system keeps the registers too */

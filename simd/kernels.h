@@ -18,7 +18,9 @@
 #ifndef SIMD_KERNELS_H
 #define SIMD_KERNELS_H
 
+#include "simd/activations.h"
 #include "simd/cpu.h"
+#include "simd/layout.h"
 
 /* out[count] = source[count], exact for every bit pattern: subnormals, zeros with their sign,
  * infinities; of NaN the payload stays, and widen_f16 sets the quiet bit. */
@@ -71,6 +73,36 @@ typedef void kernel_axpy(float alpha, const float *x, float *y, size_t n);
  * Tolerance: 2 e (|a| + |b|). */
 typedef void kernel_rope(float *x, const float *cosine, const float *sine, size_t n);
 
+/* The slots below work on packed weights (simd/layout.h). The matrix has been checked: its layout
+ * is known, and its planes have the sizes of layout_measure, at any byte. Numbers outside of their
+ * ranges (a damaged file) give wrong results, never a fault. Every ISA gives the same bits. */
+
+/* One row of activations in int8, x[columns] as a block of activation_size(columns) bytes
+ * (simd/activations.h); what lies behind its scales is not written. With m the largest |x| of a
+ * run, all in float:
+ *     scale = m / 127,  code = x * (127 / m) rounded to the nearest integer, ties to even.
+ * m < 2^-100 gives scale 0 and codes 0. Infinities or NaN give scale NaN and codes 0, so that the
+ * result says so. */
+typedef void kernel_quantize(const float *x, size_t columns, void *row);
+
+/* out[rows, columns], rows `stride` floats apart: rows first_row to first_row + rows - 1 of W.
+ * first_row + rows may reach into the padding, up to the padded rows. */
+typedef void kernel_packed_decode(const packed_matrix *matrix, size_t first_row, size_t rows,
+                                  float *out, size_t stride);
+
+/* y[batch, rows], rows of y `y_stride` floats apart: outputs first_row to first_row + rows - 1 of
+ * W, first_row being a multiple of LAYOUT_ROWS, for a batch of rows that quantize_activations made
+ * of `columns` inputs, x_stride bytes apart (a multiple of 4, at least activation_size(columns)):
+ *     sum = 0, then for every run:  sum = fma(activation_scale[run], (float)S, sum)
+ *     y = row_scale * sum
+ * S is the sum over the run of scale(n, k) * value(n, k) * code(k), an exact integer below 2^31.
+ * matmul_packed is made for a batch of 1 to 8: memory bound, one pass over the weights.
+ * matmul_packed_many is made for more: compute bound, the weights are decoded once. Both give the
+ * same bits, so any division among calls does. */
+typedef void kernel_matmul_packed(const packed_matrix *matrix, size_t first_row, size_t rows,
+                                  const void *x, size_t x_stride, size_t batch, float *y,
+                                  size_t y_stride);
+
 /* X(type, slot) */
 #define KERNEL_SLOTS(X)                                                                            \
     X(kernel_widen, widen_bf16)                                                                    \
@@ -90,7 +122,11 @@ typedef void kernel_rope(float *x, const float *cosine, const float *sine, size_
     X(kernel_dot, dot_f32)                                                                         \
     X(kernel_axpy, axpy_f32)                                                                       \
     X(kernel_rope, rope_half)                                                                      \
-    X(kernel_rope, rope_interleaved)
+    X(kernel_rope, rope_interleaved)                                                               \
+    X(kernel_quantize, quantize_activations)                                                       \
+    X(kernel_packed_decode, packed_decode_rows)                                                    \
+    X(kernel_matmul_packed, matmul_packed)                                                         \
+    X(kernel_matmul_packed, matmul_packed_many)
 
 typedef enum kernel_slot {
 #define KERNEL_CONSTANT(type, slot) KERNEL_##slot,

@@ -4,6 +4,7 @@ noinst_LTLIBRARIES += libsimd.la
 simd_libs = libsimd.la
 
 libsimd_la_SOURCES = \
+	simd/activations.h \
 	simd/arch.h \
 	simd/cpu.c simd/cpu.h \
 	simd/kernels.c simd/kernels.h \
@@ -19,47 +20,69 @@ libsimd_la_SOURCES = \
 
 # Every ISA has one small file per operation: simd/lanes/ with that ISA's registers.
 simd_lanes = \
-	simd/lanes/activation.h simd/lanes/common.h simd/lanes/exponential.h simd/lanes/matmul.h \
-	simd/lanes/norm.h simd/lanes/softmax.h simd/lanes/vector.h simd/lanes/widen.h
+	simd/lanes/activation.h simd/lanes/bytes.h simd/lanes/common.h simd/lanes/exponential.h \
+	simd/lanes/matmul.h simd/lanes/norm.h simd/lanes/packed.h simd/lanes/packed_decode.h \
+	simd/lanes/quantize.h simd/lanes/softmax.h simd/lanes/vector.h simd/lanes/widen.h
 
 if ARCH_X86
 libsimd_la_SOURCES += simd/x86/cpu_x86.c simd/x86/init_x86.c simd/x86/x86.h
 
-noinst_LTLIBRARIES += libsimd_avx2.la libsimd_avx512.la
-simd_libs += libsimd_avx2.la libsimd_avx512.la
+noinst_LTLIBRARIES += libsimd_avx2.la libsimd_avxvnni.la libsimd_avx512.la libsimd_vnni.la
+simd_libs += libsimd_avx2.la libsimd_avxvnni.la libsimd_avx512.la libsimd_vnni.la
 libsimd_avx2_la_CFLAGS = $(AM_CFLAGS) -mavx2 -mfma -mf16c
 libsimd_avx2_la_SOURCES = $(simd_lanes) \
 	simd/x86/activation_avx2.c \
+	simd/x86/bytes_avx2.h \
+	simd/x86/dot_avx2.h \
 	simd/x86/lanes_avx2.h \
 	simd/x86/matmul_avx2.c \
 	simd/x86/norm_avx2.c \
+	simd/x86/packed_avx2.c \
+	simd/x86/packed_decode_avx2.c \
+	simd/x86/quantize_avx2.c \
 	simd/x86/softmax_avx2.c \
 	simd/x86/vector_avx2.c \
 	simd/x86/widen_avx2.c
+libsimd_avxvnni_la_CFLAGS = $(AM_CFLAGS) -mavx2 -mfma -mf16c -mavxvnni
+libsimd_avxvnni_la_SOURCES = $(simd_lanes) simd/x86/dot_avxvnni.h simd/x86/packed_avxvnni.c
 libsimd_avx512_la_CFLAGS = $(AM_CFLAGS) -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512dq \
 	-mavx512vl
 libsimd_avx512_la_SOURCES = $(simd_lanes) \
 	simd/x86/activation_avx512.c \
+	simd/x86/bytes_avx512.h \
+	simd/x86/dot_avx512.h \
 	simd/x86/lanes_avx512.h \
 	simd/x86/matmul_avx512.c \
 	simd/x86/norm_avx512.c \
+	simd/x86/packed_avx512.c \
+	simd/x86/packed_decode_avx512.c \
+	simd/x86/quantize_avx512.c \
 	simd/x86/softmax_avx512.c \
 	simd/x86/vector_avx512.c \
 	simd/x86/widen_avx512.c
+libsimd_vnni_la_CFLAGS = $(libsimd_avx512_la_CFLAGS) -mavx512vnni
+libsimd_vnni_la_SOURCES = $(simd_lanes) simd/x86/dot_vnni.h simd/x86/packed_vnni.c
 else
 if ARCH_ARM
 libsimd_la_SOURCES += simd/arm/arm.h simd/arm/cpu_arm.c simd/arm/init_arm.c
 
-noinst_LTLIBRARIES += libsimd_neon.la
-simd_libs += libsimd_neon.la
+noinst_LTLIBRARIES += libsimd_neon.la libsimd_dotprod.la
+simd_libs += libsimd_neon.la libsimd_dotprod.la
 libsimd_neon_la_SOURCES = $(simd_lanes) \
 	simd/arm/activation_neon.c \
+	simd/arm/bytes_neon.h \
+	simd/arm/dot_neon.h \
 	simd/arm/lanes_neon.h \
 	simd/arm/matmul_neon.c \
 	simd/arm/norm_neon.c \
+	simd/arm/packed_decode_neon.c \
+	simd/arm/packed_neon.c \
+	simd/arm/quantize_neon.c \
 	simd/arm/softmax_neon.c \
 	simd/arm/vector_neon.c \
 	simd/arm/widen_neon.c
+libsimd_dotprod_la_CFLAGS = $(AM_CFLAGS) -march=armv8.2-a+dotprod
+libsimd_dotprod_la_SOURCES = $(simd_lanes) simd/arm/dot_dotprod.h simd/arm/packed_dotprod.c
 else
 libsimd_la_SOURCES += simd/ref/arch_none.c
 endif

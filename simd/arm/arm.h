@@ -8,4 +8,7 @@
 KERNEL_SLOTS(KERNEL_DECLARE)
 #undef KERNEL_DECLARE
 
+kernel_matmul_packed matmul_packed_dotprod;
+kernel_matmul_packed matmul_packed_many_dotprod;
+
 #endif

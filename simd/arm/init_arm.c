@@ -6,9 +6,17 @@
     table->slot = slot##_neon;                                                                     \
     table->isa[KERNEL_##slot] = "neon";
 
+#define KERNEL_FILL_DOTPROD(slot)                                                                  \
+    table->slot = slot##_dotprod;                                                                  \
+    table->isa[KERNEL_##slot] = "dotprod";
+
 void arch_fill(cpu_features features, kernels *table)
 {
     if (cpu_has(features, CPU_NEEDS_NEON)) {
         KERNEL_SLOTS(KERNEL_FILL_NEON)
+    }
+    if (cpu_has(features, CPU_NEEDS_DOTPROD)) {
+        KERNEL_FILL_DOTPROD(matmul_packed)
+        KERNEL_FILL_DOTPROD(matmul_packed_many)
     }
 }

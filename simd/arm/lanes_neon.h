@@ -8,7 +8,9 @@
 #include <arm_neon.h>
 #include <string.h>
 
+#ifndef KERNEL /* an ISA with some kernels of its own names them before */
 #define KERNEL(slot) slot##_neon
+#endif
 #define LANES        8
 #define MATVEC_ROWS  4
 #define MATMUL_ROWS  3

@@ -137,63 +137,59 @@ static float quantize_group(const float *x, size_t count, int8_t *codes)
     return largest / 127.0f;
 }
 
-void quantize_activations_ref(const float *x, size_t columns, size_t group, int8_t *codes,
-                              float *scales)
+void quantize_activations_ref(const float *x, size_t columns, void *row)
 {
-    size_t step = group == 0 ? columns : group;
-    for (size_t first = 0, i = 0; first < columns; first += step, i++) {
-        size_t count = columns - first < step ? columns - first : step;
-        scales[i] = quantize_group(x + first, count, codes + first);
+    int8_t *codes = row;
+    int32_t *sums = (int32_t *)(void *)(codes + activation_padded(columns));
+    float *scales = (float *)(void *)(sums + activation_padded(columns) / LAYOUT_COLUMNS);
+    for (size_t first = 0; first < columns; first += ACTIVATION_GROUP) {
+        size_t count = columns - first < ACTIVATION_GROUP ? columns - first : ACTIVATION_GROUP;
+        scales[first / ACTIVATION_GROUP] = quantize_group(x + first, count, codes + first);
     }
-    size_t rest = columns % LAYOUT_COLUMNS;
-    if (rest != 0) {
-        memset(codes + columns, 0, LAYOUT_COLUMNS - rest);
-    }
-}
-
-/* Inputs until one of the two scales may change. */
-static size_t run_length(size_t column, size_t columns, size_t weight_group,
-                         size_t activation_group)
-{
-    size_t length = columns - column;
-    size_t groups[2] = {weight_group, activation_group};
-    for (int i = 0; i < 2; i++) {
-        if (groups[i] != 0 && groups[i] - column % groups[i] < length) {
-            length = groups[i] - column % groups[i];
+    memset(codes + columns, 0, activation_padded(columns) - columns);
+    for (size_t first = 0; first < columns; first += LAYOUT_COLUMNS) {
+        int32_t sum = 0;
+        for (size_t k = first; k < first + LAYOUT_COLUMNS; k++) {
+            sum += codes[k];
         }
+        sums[first / LAYOUT_COLUMNS] = sum;
     }
-    return length;
 }
 
-static float row_product(const packed_reader *reader, size_t row, const int8_t *codes,
-                         const float *scales, size_t activation_group)
+static float row_product(const packed_reader *reader, size_t row, const void *x)
 {
-    size_t columns = reader->matrix->columns, length;
-    double sum = 0;
-    for (size_t first = 0; first < columns; first += length) {
-        length = run_length(first, columns, reader->layout->group, activation_group);
-        int64_t product = 0;
-        for (size_t k = first; k < first + length; k++) {
-            product += read_value(reader, row, k) * codes[k];
+    size_t columns = reader->matrix->columns;
+    const int8_t *codes = activation_codes(x);
+    const float *scales = activation_scales(x, columns);
+    float sum = 0;
+    for (size_t first = 0; first < columns; first += ACTIVATION_GROUP) {
+        int32_t run = 0;
+        for (size_t k = first; k < first + ACTIVATION_GROUP && k < columns; k++) {
+            run += read_scale(reader, row, k) * read_value(reader, row, k) * codes[k];
         }
-        float activation = scales[activation_group == 0 ? 0 : first / activation_group];
-        sum += (double)activation * (double)(read_scale(reader, row, first) * product);
+        sum = fmaf(scales[first / ACTIVATION_GROUP], (float)run, sum);
     }
-    return (float)((double)read_row_scale(reader, row) * sum);
+    return read_row_scale(reader, row) * sum;
 }
 
-void matmul_packed_ref(const packed_matrix *matrix, const int8_t *codes, size_t code_stride,
-                       const float *scales, size_t scale_stride, size_t activation_group,
-                       size_t batch, float *y, size_t y_stride)
+void matmul_packed_ref(const packed_matrix *matrix, size_t first_row, size_t rows, const void *x,
+                       size_t x_stride, size_t batch, float *y, size_t y_stride)
 {
     packed_reader reader;
     if (!reader_open(&reader, matrix)) {
         return;
     }
     for (size_t b = 0; b < batch; b++) {
-        for (size_t n = 0; n < matrix->rows; n++) {
-            y[b * y_stride + n] = row_product(&reader, n, codes + b * code_stride,
-                                              scales + b * scale_stride, activation_group);
+        for (size_t n = 0; n < rows; n++) {
+            y[b * y_stride + n] =
+                row_product(&reader, first_row + n, (const char *)x + b * x_stride);
         }
     }
+}
+
+void matmul_packed_many_ref(const packed_matrix *matrix, size_t first_row, size_t rows,
+                            const void *x, size_t x_stride, size_t batch, float *y,
+                            size_t y_stride)
+{
+    matmul_packed_ref(matrix, first_row, rows, x, x_stride, batch, y, y_stride);
 }

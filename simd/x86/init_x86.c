@@ -11,6 +11,14 @@
     table->slot = slot##_avx512;                                                                   \
     table->isa[KERNEL_##slot] = "avx512";
 
+#define KERNEL_FILL_AVXVNNI(type, slot)                                                            \
+    table->slot = slot##_avxvnni;                                                                  \
+    table->isa[KERNEL_##slot] = "avxvnni";
+
+#define KERNEL_FILL_VNNI(type, slot)                                                               \
+    table->slot = slot##_vnni;                                                                     \
+    table->isa[KERNEL_##slot] = "vnni";
+
 void arch_fill(cpu_features features, kernels *table)
 {
     if (cpu_has(features, CPU_NEEDS_AVX2)) {
@@ -18,5 +26,11 @@ void arch_fill(cpu_features features, kernels *table)
     }
     if (cpu_has(features, CPU_NEEDS_AVX512)) {
         KERNEL_SLOTS(KERNEL_FILL_AVX512)
+    }
+    if (cpu_has(features, CPU_NEEDS_AVXVNNI)) {
+        KERNEL_DOT_SLOTS(KERNEL_FILL_AVXVNNI)
+    }
+    if (cpu_has(features, CPU_NEEDS_VNNI)) {
+        KERNEL_DOT_SLOTS(KERNEL_FILL_VNNI)
     }
 }

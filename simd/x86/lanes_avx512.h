@@ -7,7 +7,9 @@
 #include <immintrin.h>
 #include <string.h>
 
+#ifndef KERNEL /* an ISA with some kernels of its own names them before */
 #define KERNEL(slot) slot##_avx512
+#endif
 #define LANES        16
 #define MATVEC_ROWS  8
 #define MATMUL_ROWS  4

@@ -10,4 +10,15 @@
 KERNEL_SLOTS(KERNEL_DECLARE)
 #undef KERNEL_DECLARE
 
+/* What the ISAs with dot products of bytes have of their own. */
+#define KERNEL_DOT_SLOTS(X)                                                                        \
+    X(kernel_matmul_packed, matmul_packed)                                                         \
+    X(kernel_matmul_packed, matmul_packed_many)
+
+#define KERNEL_DECLARE(type, slot)                                                                 \
+    type slot##_avxvnni;                                                                           \
+    type slot##_vnni;
+KERNEL_DOT_SLOTS(KERNEL_DECLARE)
+#undef KERNEL_DECLARE
+
 #endif

@@ -161,7 +161,8 @@ static void bench_matrix(const bench *b, const kernels *k, int slot, size_t batc
 
 static void bench_slot(const bench *b, const kernels *k, int slot)
 {
-    if (strncmp(kernel_name(slot), b->prefix, strlen(b->prefix)) != 0) {
+    if (slot >= KERNEL_quantize_activations ||
+        strncmp(kernel_name(slot), b->prefix, strlen(b->prefix)) != 0) {
         return;
     }
     if (slot >= KERNEL_matmul_few_f32 && slot <= KERNEL_matmul_few_f16) {

@@ -60,5 +60,6 @@ void test_norm(const test_table *table);
 void test_softmax(const test_table *table);
 void test_activation(const test_table *table);
 void test_vector(const test_table *table);
+void test_packed(const test_table *table);
 
 #endif

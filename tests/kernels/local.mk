@@ -8,6 +8,7 @@ tests_kernels_test_kernels_SOURCES = \
 	tests/kernels/test_kernels.c \
 	tests/kernels/test_matmul.c \
 	tests/kernels/test_norm.c \
+	tests/kernels/test_packed.c \
 	tests/kernels/test_softmax.c \
 	tests/kernels/test_vector.c \
 	tests/kernels/test_widen.c

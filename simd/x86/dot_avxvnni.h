@@ -1,0 +1,54 @@
+/* Sums of products of bytes with AVX-VNNI: dot_vnni.h in registers of 256 bits. */
+#ifndef SIMD_X86_DOT_AVXVNNI_H
+#define SIMD_X86_DOT_AVXVNNI_H
+
+#include "simd/x86/bytes_avx2.h"
+
+typedef struct dot_weight {
+    __m256i raised;
+} dot_weight;
+typedef struct dot_scale {
+    __m256i scale; /* int32 */
+} dot_scale;
+typedef struct dot_sums {
+    __m256i total, block;
+} dot_sums;
+
+static inline dot_weight dot_prepare(bytes values)
+{
+    return (dot_weight){_mm256_xor_si256(values, _mm256_set1_epi8(-128))};
+}
+static inline dot_scale dot_load_scale(const void *p)
+{
+    return (dot_scale){_mm256_cvtepi8_epi32(_mm_loadl_epi64(p))};
+}
+static inline dot_scale dot_scale_one(void)
+{
+    return (dot_scale){_mm256_set1_epi32(1)};
+}
+static inline dot_sums dot_zero(void)
+{
+    return (dot_sums){_mm256_setzero_si256(), _mm256_setzero_si256()};
+}
+static inline dot_sums dot_begin(dot_sums sums, int32_t codes_sum)
+{
+    sums.block = _mm256_set1_epi32(-128 * codes_sum);
+    return sums;
+}
+static inline dot_sums dot_add(dot_sums sums, dot_weight weight, bytes x, dot_scale scale)
+{
+    (void)scale;
+    sums.block = _mm256_dpbusd_avx_epi32(sums.block, weight.raised, x);
+    return sums;
+}
+static inline dot_sums dot_end(dot_sums sums, dot_scale scale)
+{
+    sums.total = _mm256_add_epi32(sums.total, _mm256_mullo_epi32(sums.block, scale.scale));
+    return sums;
+}
+static inline lanes dot_floats(dot_sums sums)
+{
+    return _mm256_cvtepi32_ps(sums.total);
+}
+
+#endif

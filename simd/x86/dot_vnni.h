@@ -1,0 +1,55 @@
+/* Sums of products of bytes with AVX-512 VNNI, which multiplies unsigned by signed bytes: the
+ * weights get 128 added, and 128 times the sum of the activations is taken off beforehand. */
+#ifndef SIMD_X86_DOT_VNNI_H
+#define SIMD_X86_DOT_VNNI_H
+
+#include "simd/x86/bytes_avx512.h"
+
+typedef struct dot_weight {
+    __m512i raised;
+} dot_weight;
+typedef struct dot_scale {
+    __m512i scale; /* int32 */
+} dot_scale;
+typedef struct dot_sums {
+    __m512i total, block;
+} dot_sums;
+
+static inline dot_weight dot_prepare(bytes values)
+{
+    return (dot_weight){_mm512_xor_si512(values, _mm512_set1_epi8(-128))};
+}
+static inline dot_scale dot_load_scale(const void *p)
+{
+    return (dot_scale){_mm512_cvtepi8_epi32(_mm_loadu_si128(p))};
+}
+static inline dot_scale dot_scale_one(void)
+{
+    return (dot_scale){_mm512_set1_epi32(1)};
+}
+static inline dot_sums dot_zero(void)
+{
+    return (dot_sums){_mm512_setzero_si512(), _mm512_setzero_si512()};
+}
+static inline dot_sums dot_begin(dot_sums sums, int32_t codes_sum)
+{
+    sums.block = _mm512_set1_epi32(-128 * codes_sum);
+    return sums;
+}
+static inline dot_sums dot_add(dot_sums sums, dot_weight weight, bytes x, dot_scale scale)
+{
+    (void)scale;
+    sums.block = _mm512_dpbusd_epi32(sums.block, weight.raised, x);
+    return sums;
+}
+static inline dot_sums dot_end(dot_sums sums, dot_scale scale)
+{
+    sums.total = _mm512_add_epi32(sums.total, _mm512_mullo_epi32(sums.block, scale.scale));
+    return sums;
+}
+static inline lanes dot_floats(dot_sums sums)
+{
+    return _mm512_cvtepi32_ps(sums.total);
+}
+
+#endif
