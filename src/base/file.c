@@ -45,6 +45,16 @@ void file_unmap(mapped_file *file)
     *file = (mapped_file){NULL, 0};
 }
 
+void file_release(const void *data, size_t size)
+{
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    uintptr_t begin = (uintptr_t)data / page * page;
+    uintptr_t end = (uintptr_t)data + size;
+    if (size > 0) {
+        madvise((void *)begin, end - begin, MADV_DONTNEED);
+    }
+}
+
 static vl2_status read_stream(FILE *stream, const char *path, size_t limit, vl2_status status,
                               char **data, size_t *size, vl2_error *error)
 {

@@ -17,6 +17,9 @@ typedef struct mapped_file {
  * VL2_ERROR_MODEL, a missing picture VL2_ERROR_INPUT. */
 vl2_status file_map(const char *path, vl2_status status, mapped_file *file, vl2_error *error);
 void file_unmap(mapped_file *file);
+/* Gives the memory of a part of a mapped file back; its bytes are read again when they are touched.
+ * Without it, what was read of a large file counts as memory of this process. */
+void file_release(const void *data, size_t size);
 
 /* Reads a file of at most `limit` bytes; "-" is standard input. *data (base_free) has a NUL behind
  * its *size bytes. */
