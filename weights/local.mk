@@ -6,14 +6,27 @@ libweights_la_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CFLAGS) $(ZSTD_CFLAGS) $(XXHAS
 libweights_la_SOURCES = \
 	weights/checkpoint.c weights/checkpoint.h \
 	weights/checkpoint_write.c weights/checkpoint_write.h \
+	weights/importance.c weights/importance.h \
 	weights/lora.c weights/lora.h weights/lora_internal.h \
 	weights/lora_config.c weights/lora_config.h \
 	weights/lora_merge.c \
+	weights/pack_batch.c weights/pack_batch.h \
+	weights/pack_compress.c \
+	weights/pack_encode.c weights/pack_encode.h \
 	weights/pack_file.c weights/pack_file.h \
 	weights/pack_format.c weights/pack_format.h \
 	weights/pack_head.c \
 	weights/pack_index.c weights/pack_index.h \
+	weights/pack_index_write.c weights/pack_index_write.h \
+	weights/pack_journal.c \
+	weights/pack_part.c weights/pack_part.h \
+	weights/pack_plan.c weights/pack_plan.h \
+	weights/pack_resume.c weights/pack_resume.h \
+	weights/pack_summary.c weights/pack_summary.h \
+	weights/pack_types.c weights/pack_types.h \
 	weights/pack_verify.c weights/pack_verify.h \
+	weights/pack_write.c weights/pack_write.h \
+	weights/place.c weights/place.h \
 	weights/quantize.c weights/quantize.h \
 	weights/quantize_asymmetric.c \
 	weights/quantize_codebook.c \
