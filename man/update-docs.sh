@@ -97,6 +97,10 @@ _vl2()
         mapfile -t COMPREPLY < <(compgen -W "tiny small base" -- "\$word")
         return
         ;;
+    pack:--quant)
+        mapfile -t COMPREPLY < <(compgen -W "bf16 int8 int6 int4 mixed" -- "\$word")
+        return
+        ;;
     boxes:--size) return ;;
     esac
     case \$before in

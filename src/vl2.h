@@ -84,7 +84,8 @@ typedef enum vl2_stage {
     VL2_STAGE_PREFILL,  /* reading the prompt: tokens done of tokens in all */
     VL2_STAGE_GENERATE, /* answering: tokens done of the most that may come */
     VL2_STAGE_WRITE,    /* writing files: bytes done of bytes in all */
-    VL2_STAGE_VERIFY    /* comparing checksums: bytes done of bytes in all */
+    VL2_STAGE_VERIFY,   /* comparing checksums: bytes done of bytes in all */
+    VL2_STAGE_PACK      /* packing weights: bytes of the checkpoint done of those to be done */
 } vl2_stage;
 
 typedef struct vl2_progress {
@@ -553,6 +554,75 @@ VL2_API void vl2_synth_options_defaults(vl2_synth_options *options);
  * removes what it has written. VL2_ERROR_ARGUMENT, VL2_ERROR_IO, VL2_ERROR_MEMORY,
  * VL2_ERROR_CANCELLED. */
 VL2_API vl2_status vl2_synth(const vl2_synth_options *options, vl2_error *error);
+
+typedef struct vl2_pack_options {
+    const char *model; /* a Hugging Face folder */
+    const char *out;   /* the file; refused if it is there already */
+    /* "bf16" (nothing is lost), "int8", "int6", "int4" or "mixed" (the default, and for NULL):
+     * what each means for which weights stands in vl2-pack(1) */
+    const char *quant;
+    /* "PATTERN=TYPE", the last one that fits wins: PATTERN is a group such as "experts", or a
+     * pattern of tensor names as in a shell; TYPE is f32, bf16, int8, int6, int4 or the name of a
+     * layout */
+    const char *const *types; /* [type_count] */
+    size_t type_count;
+    const char *importance; /* file of vl2 calibrate; may be NULL */
+    const char *lora;       /* folder of a PEFT adapter that is merged; may be NULL */
+    double threshold; /* planes are compressed if that saves this share; default 0.08; 1: never */
+    int level;        /* of zstd, 1 to 19; default 0: fast, and best for weights */
+    int threads;      /* 0: vl2_cpu_count() */
+    bool overwrite;   /* `out` may be there and is replaced when the new file is whole */
+    bool resume;      /* go on where an interrupted call stopped */
+    vl2_progress_callback progress; /* may be NULL */
+    void *progress_user;
+    /* May be NULL. Asked every few megabytes, by the thread that called vl2_pack; returning true
+     * ends the call with VL2_ERROR_CANCELLED. */
+    bool (*cancelled)(void *user);
+    void *cancelled_user;
+} vl2_pack_options;
+
+VL2_API void vl2_pack_options_defaults(vl2_pack_options *options);
+
+/* Packs a checkpoint into one file, which vl2_model_open takes. Equal inputs give equal bytes, for
+ * any number of threads. Memory: less than 1 GB and one tensor. The checkpoint is checked as
+ * vl2_model_open does first. The file grows as OUT.part, with OUT.part.journal beside it; when the
+ * call ends early they stay for `resume`, unless nothing was done yet.
+ * VL2_ERROR_ARGUMENT (options; `out` is there; another checkpoint or other options than the work
+ * that shall be resumed), VL2_ERROR_MODEL (checkpoint, importance or adapter, with file and
+ * tensor), VL2_ERROR_INPUT (a damaged journal), VL2_ERROR_IO (also: not enough space on the disk;
+ * another program packs into this file), VL2_ERROR_MEMORY, VL2_ERROR_CANCELLED. */
+VL2_API vl2_status vl2_pack(const vl2_pack_options *options, vl2_error *error);
+
+#define VL2_PACK_GROUPS 16
+
+/* The weights of one part of a model. */
+typedef struct vl2_pack_group {
+    char name[24];  /* "vision", "projector", "embedding", "head", "attention", "latent", "dense",
+                       "shared", "experts", "router", "norms", "unused", or a number */
+    char types[80]; /* such as "int8-group128, f32", the largest share first */
+    uint64_t tensors, parameters;
+    uint64_t bytes;  /* in the file */
+    uint64_t memory; /* in use: more than in the file where planes are compressed */
+} vl2_pack_group;
+
+/* What a packed file holds. */
+typedef struct vl2_pack_summary {
+    bool estimated; /* of a plan: how well 16-bit numbers compress is estimated from samples */
+    uint64_t file_bytes, weight_bytes; /* of the file; of all groups in it */
+    uint64_t source_bytes;             /* of the same weights in the checkpoint */
+    uint64_t records, tensors, parameters;
+    uint64_t left_out_tensors, left_out_bytes; /* of a plan: in the checkpoint, not in the file */
+    /* Memory of the weights in bytes: with all of them resident; and with the routed experts of one
+     * layer at a time. The KV cache of a full context comes on top. */
+    uint64_t memory_resident, memory_paged, kv_bytes;
+    size_t group_count;
+    vl2_pack_group groups[VL2_PACK_GROUPS]; /* [group_count] */
+} vl2_pack_summary;
+
+/* What vl2_pack would write; options->out is not looked at. Checks the checkpoint, reads samples of
+ * it and writes nothing. Errors of vl2_pack. */
+VL2_API vl2_status vl2_pack_plan(const vl2_pack_options *options, vl2_pack_summary *summary,
+                                 vl2_error *error);
 
 /* One damaged part of a packed file. */
 typedef struct vl2_damage {

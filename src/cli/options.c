@@ -6,11 +6,11 @@
 #define ALL                                                                                        \
     (COMMAND_TOP | COMMAND_ASK | COMMAND_CHAT | COMMAND_GROUND | COMMAND_INFO | COMMAND_TOKENIZE | \
      COMMAND_TILES | COMMAND_BOXES | COMMAND_TRACE | COMMAND_SYNTH | COMMAND_VERIFY | \
-     COMMAND_COMPARE | COMMAND_CALIBRATE | COMMAND_UNPACK)
+     COMMAND_COMPARE | COMMAND_CALIBRATE | COMMAND_UNPACK | COMMAND_PACK)
 #define ANSWERING (COMMAND_ASK | COMMAND_CHAT | COMMAND_GROUND)
 #define SAMPLING  (COMMAND_COMPARE | COMMAND_CALIBRATE)
 #define RUNNING   (ANSWERING | COMMAND_TRACE | SAMPLING)
-#define WORKING   (RUNNING | COMMAND_SYNTH | COMMAND_VERIFY | COMMAND_UNPACK)
+#define WORKING   (RUNNING | COMMAND_SYNTH | COMMAND_VERIFY | COMMAND_UNPACK | COMMAND_PACK)
 
 #define TEXT(argument)          argument, OPTION_TEXT, 0, 0, NULL
 #define LIST(argument)          argument, OPTION_LIST, 0, 0, NULL
@@ -33,6 +33,19 @@ static const option table[] = {
      "*.safetensors, as published"},
     {OPTION_MODEL, INPUT, "model", 'm', TEXT("MODEL"), NULL, COMMAND_TOKENIZE,
      "A packed file, a folder with a tokenizer.json, or a tokenizer.json itself"},
+    {OPTION_MODEL, INPUT, "model", 'm', TEXT("DIR"), NULL, COMMAND_PACK,
+     "The checkpoint: a folder with config.json, tokenizer.json and *.safetensors, as published"},
+    {OPTION_QUANT, INPUT, "quant", 0, CHOICE("bf16|int8|int6|int4|mixed"), "mixed", COMMAND_PACK,
+     "The types of the weights. mixed: routed experts int4, other matrices int8; bf16: nothing is "
+     "lost"},
+    {OPTION_TYPE, INPUT, "type", 0, LIST("PATTERN=TYPE"), NULL, COMMAND_PACK,
+     "Another type for some weights, f32, bf16, int8, int6, int4 or the name of a layout; PATTERN "
+     "is a group (experts, head, ...) or a pattern of tensor names; may be given several times, "
+     "the last one that fits wins"},
+    {OPTION_IMPORTANCE, INPUT, "importance", 0, TEXT("FILE"), NULL, COMMAND_PACK,
+     "How much each input of the weights counts, from vl2 calibrate"},
+    {OPTION_LORA, INPUT, "lora", 0, TEXT("DIR"), NULL, COMMAND_PACK,
+     "Merge the adapter in this folder, in the layout of PEFT"},
     {OPTION_IMAGE, INPUT, "image", 0, LIST("FILE"), NULL, COMMAND_ASK | COMMAND_CHAT,
      "A picture, JPEG or PNG; give the option again for more. Each <image> in the prompt takes the "
      "next picture; without any <image> they come first"},
@@ -103,7 +116,7 @@ static const option table[] = {
     {OPTION_CHUNK, MACHINE, "chunk", 0, INTEGER(1, 65536), "512", RUNNING,
      "Tokens of the prompt that are computed at once; less needs less memory"},
     {OPTION_THREADS, MACHINE, "threads", 't', INTEGER(0, 1024), "0",
-     RUNNING | COMMAND_VERIFY | COMMAND_UNPACK,
+     RUNNING | COMMAND_VERIFY | COMMAND_UNPACK | COMMAND_PACK,
      "Threads; 0: one for each core that this process may use"},
     {OPTION_VERIFY, MACHINE, "verify", 0, CHOICE("use|off|all"), "use", RUNNING,
      "Checksums of a packed file: compare each part's when it is used first, none, or all of them "
@@ -118,6 +131,15 @@ static const option table[] = {
      "The file to write, for vl2 pack --importance"},
     {OPTION_TYPE, OUTPUT, "type", 0, CHOICE("source|bf16|f32"), "source", COMMAND_UNPACK,
      "Type of the numbers to write: as they were in the checkpoint, or all of them in one"},
+    {OPTION_OUTPUT, OUTPUT, "output", 'o', TEXT("FILE"), NULL, COMMAND_PACK, "The file to write"},
+    {OPTION_THRESHOLD, OUTPUT, "threshold", 0, NUMBER(0, 1), "0.08", COMMAND_PACK,
+     "Compress where that saves at least this share of the bytes; 1: never"},
+    {OPTION_LEVEL, OUTPUT, "level", 0, INTEGER(0, 19), "0", COMMAND_PACK,
+     "Level of zstd; 0: fast, and best for weights"},
+    {OPTION_RESUME, OUTPUT, "resume", 0, SWITCH, NULL, COMMAND_PACK,
+     "Go on where an interrupted run with the same options stopped"},
+    {OPTION_DRY_RUN, OUTPUT, "dry-run", 0, SWITCH, NULL, COMMAND_PACK,
+     "Show what would be written and how much memory it needs, and write nothing"},
     {OPTION_DRAW, OUTPUT, "draw", 0, TEXT("FILE"), NULL, COMMAND_GROUND,
      "Write a copy of the picture with the boxes drawn on it, as PNG"},
     {OPTION_JSON, OUTPUT, "json", 0, SWITCH, NULL,
@@ -128,6 +150,10 @@ static const option table[] = {
     {OPTION_JSON, OUTPUT, "json", 0, SWITCH, NULL, COMMAND_TOP, "With --cpu: as one JSON object"},
     {OPTION_JSON, OUTPUT, "json", 0, SWITCH, NULL, COMMAND_TOKENIZE,
      "Read a JSON array and print one: strings to arrays of ids, or back with --decode"},
+    {OPTION_JSON, OUTPUT, "json", 0, SWITCH, NULL, COMMAND_PACK,
+     "With --dry-run: print one JSON object"},
+    {OPTION_YES, OUTPUT, "yes", 'y', SWITCH, NULL, COMMAND_PACK,
+     "Replace a file that is already there, once the new one is whole"},
     {OPTION_YES, OUTPUT, "yes", 'y', SWITCH, NULL, COMMAND_SYNTH | COMMAND_UNPACK,
      "Overwrite a checkpoint that is already there"},
     {OPTION_PROGRESS, OUTPUT, "progress", 0, SWITCH, NULL, WORKING,

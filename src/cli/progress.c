@@ -72,6 +72,7 @@ static void describe(const vl2_progress *report, char *line)
         break;
     case VL2_STAGE_WRITE:
     case VL2_STAGE_VERIFY:
+    case VL2_STAGE_PACK:
         describe_bytes(report, line);
         break;
     default: /* a stage of a newer library */

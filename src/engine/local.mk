@@ -18,6 +18,7 @@ libengine_la_SOURCES = \
 	src/engine/image.c src/engine/image.h \
 	src/engine/info.c \
 	src/engine/model.c src/engine/model.h \
+	src/engine/pack.c \
 	src/engine/pack_tools.c \
 	src/engine/picture.c src/engine/picture.h \
 	src/engine/session.c src/engine/session.h \
