@@ -16,3 +16,22 @@ tests_unit_test_unpack_SOURCES = tests/unit/test_unpack.c $(pack_builder) \
 	tests/unit/test_folder.h tests/test.h
 tests_unit_test_unpack_CPPFLAGS = $(pack_cppflags)
 tests_unit_test_unpack_LDADD = $(test_ldadd)
+
+# The writer.
+pack_write_tests = tests/unit/test_pack_types tests/unit/test_pack_write \
+	tests/unit/test_pack_resume tests/unit/test_pack_change
+check_PROGRAMS += $(pack_write_tests)
+TESTS += $(pack_write_tests)
+pack_data = tests/unit/pack_data.c tests/unit/pack_data.h tests/unit/test_folder.h tests/test.h
+tests_unit_test_pack_types_SOURCES = tests/unit/test_pack_types.c tests/test.h
+tests_unit_test_pack_types_CPPFLAGS = $(test_cppflags)
+tests_unit_test_pack_types_LDADD = $(test_ldadd)
+tests_unit_test_pack_write_SOURCES = tests/unit/test_pack_write.c $(pack_data)
+tests_unit_test_pack_write_CPPFLAGS = $(pack_cppflags)
+tests_unit_test_pack_write_LDADD = $(test_ldadd)
+tests_unit_test_pack_resume_SOURCES = tests/unit/test_pack_resume.c $(pack_data)
+tests_unit_test_pack_resume_CPPFLAGS = $(pack_cppflags)
+tests_unit_test_pack_resume_LDADD = $(test_ldadd)
+tests_unit_test_pack_change_SOURCES = tests/unit/test_pack_change.c $(pack_data)
+tests_unit_test_pack_change_CPPFLAGS = $(pack_cppflags)
+tests_unit_test_pack_change_LDADD = $(test_ldadd)
