@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <xxhash.h>
 #include <zstd.h>
 #include <zstd_errors.h>
@@ -17,6 +18,10 @@
 bool pack_recognise(const char *path)
 {
     uint8_t found[8];
+    struct stat info;
+    if (stat(path, &info) != 0 || !S_ISREG(info.st_mode)) {
+        return false; /* opening a pipe would wait for its other end */
+    }
     FILE *stream = fopen(path, "rbe");
     if (stream == NULL) {
         return false;

@@ -38,7 +38,8 @@ typedef struct pack_record {
     int layer, expert; /* -1: none */
 } pack_record;
 
-/* True if the file begins with the magic of packed files; false also if it cannot be read. */
+/* True if the file begins with the magic of packed files; false also if it is no regular file or
+ * cannot be read. */
 bool pack_recognise(const char *path);
 
 /* Maps a file and checks its header and index: one read of its head. VL2_ERROR_MODEL with a message

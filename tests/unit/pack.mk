@@ -9,7 +9,8 @@ tests_unit_test_pack_file_SOURCES = tests/unit/test_pack_file.c $(pack_builder) 
 	tests/fuzz/fuzz_pack.c tests/fuzz/fuzz_pack.h tests/unit/test_folder.h tests/test.h
 tests_unit_test_pack_file_CPPFLAGS = $(pack_cppflags)
 tests_unit_test_pack_file_LDADD = $(test_ldadd)
-tests_unit_test_pack_damage_SOURCES = tests/unit/test_pack_damage.c $(pack_builder) tests/test.h
+tests_unit_test_pack_damage_SOURCES = tests/unit/test_pack_damage.c $(pack_builder) \
+	tests/unit/test_folder.h tests/test.h
 tests_unit_test_pack_damage_CPPFLAGS = $(pack_cppflags)
 tests_unit_test_pack_damage_LDADD = $(test_ldadd)
 tests_unit_test_unpack_SOURCES = tests/unit/test_unpack.c $(pack_builder) \

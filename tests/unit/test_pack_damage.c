@@ -1,11 +1,14 @@
 /* weights/pack_file and pack_verify: whatever is wrong with a packed file is found, when it is
  * opened or when it is verified, and said. */
 #include "pack_builder.h"
+#include "test_folder.h"
 
 #include "base/alloc.h"
+#include "base/file.h"
 #include "weights/pack_verify.h"
 
 #include <string.h>
+#include <unistd.h>
 #include <zstd.h>
 
 /* ------------------------------------------------------------------------------------ opening */
@@ -489,6 +492,58 @@ static void test_cancelled(void **state)
     free(bytes);
 }
 
+typedef struct progress_seen {
+    uint64_t last, total;
+    size_t calls;
+} progress_seen;
+
+static void see_progress(void *user, uint64_t done, uint64_t total)
+{
+    progress_seen *seen = user;
+    assert_true(done >= seen->last && done <= total);
+    *seen = (progress_seen){done, total, seen->calls + 1};
+}
+
+/* A file is read anew, so that what happens to it after it was opened is seen. */
+static void test_files(void **state)
+{
+    size_t size;
+    pack_file *file;
+    vl2_error error;
+    pack_verification result;
+    progress_seen seen = {0, 0, 0};
+    uint8_t *bytes = build_sample(&size);
+    char *path = path_join(*state, "x.vl2");
+    assert_int_equal(file_write(path, bytes, size, NULL), VL2_OK);
+    assert_int_equal(pack_open(path, &file, NULL), VL2_OK);
+    pack_verify_options options = {
+        .team = &(team){.threads = 1}, .most = 1, .progress = see_progress, .user = &seen};
+    assert_int_equal(pack_verify(file, &options, &result, &error), VL2_OK);
+    assert_int_equal(result.damaged, 0);
+    base_free(result.list);
+    assert_int_equal(seen.last, size);
+    assert_int_equal(seen.total, size);
+    assert_true(seen.calls > 10);
+
+    const pack_frame *frame = pack_tensor_get(file, 0)->frames;
+    FILE *stream = fopen(path, "r+b");
+    assert_non_null(stream);
+    assert_int_equal(fseek(stream, (long)frame->offset, SEEK_SET), 0);
+    assert_int_equal(fputc(bytes[frame->offset] ^ 1, stream), bytes[frame->offset] ^ 1);
+    fclose(stream);
+    assert_ptr_equal(expect_damage(file, "found checksum").frame, frame);
+
+    assert_int_equal(truncate(path, (off_t)size - 1), 0);
+    assert_int_equal(pack_verify(file, &options, &result, &error), VL2_ERROR_IO);
+    assert_non_null(strstr(error.message, "the file was changed while it was open"));
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(pack_verify(file, &options, &result, &error), VL2_ERROR_IO);
+    assert_non_null(strstr(error.message, "cannot be opened"));
+    pack_close(file);
+    free(bytes);
+    base_free(path);
+}
+
 /* ------------------------------------------------------------------------------------ content */
 
 /* A file of one packed matrix [rows, 32] of int8, or int4 with a codebook. */
@@ -702,6 +757,7 @@ int main(void)
         cmocka_unit_test(test_leftovers),    cmocka_unit_test(test_additions),
         cmocka_unit_test(test_whole_files),  cmocka_unit_test(test_truncation),
         cmocka_unit_test(test_flipped_bits), cmocka_unit_test(test_many_damaged),
+        cmocka_unit_test_setup_teardown(test_files, make_folder, remove_folder),
         cmocka_unit_test(test_cancelled),    cmocka_unit_test(test_ranges),
         cmocka_unit_test(test_meta),         cmocka_unit_test(test_zstd_frames),
         cmocka_unit_test(test_zstd_blocks),

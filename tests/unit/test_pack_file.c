@@ -8,6 +8,9 @@
 #include "base/file.h"
 #include "weights/pack_file.h"
 
+#include <sys/stat.h>
+#include <unistd.h>
+
 static pack_file *parse(const uint8_t *bytes, size_t size)
 {
     pack_file *file = NULL;
@@ -129,6 +132,9 @@ static void test_files(void **state)
     vl2_error error;
     assert_false(pack_recognise(path));
     assert_false(pack_recognise(*state));
+    assert_int_equal(mkfifo(path, 0600), 0);
+    assert_false(pack_recognise(path)); /* does not wait */
+    assert_int_equal(unlink(path), 0);
     assert_int_equal(pack_open(path, &file, &error), VL2_ERROR_MODEL); /* missing */
     assert_non_null(strstr(error.message, path));
     assert_int_equal(file_write(path, "", 0, NULL), VL2_OK);
