@@ -65,8 +65,10 @@ vl2_status attention_workspace_open(const language_config *config, const rope_ta
         return vl2_fail_memory(error, "attention's work space", bytes);
     }
     size_t inputs = larger(larger((size_t)config->hidden, w.bottleneck), w.heads_out);
-    size_t scratch = larger(linear_scratch(inputs), head_scratch(config, positions));
-    vl2_status status = compute_reserve(compute, scratch, error);
+    vl2_status status = linear_reserve(compute, chunk, inputs, error);
+    if (status == VL2_OK) {
+        status = compute_reserve(compute, head_scratch(config, positions), error);
+    }
     if (status != VL2_OK) {
         attention_workspace_close(workspace);
     }

@@ -29,6 +29,9 @@ void compute_close(compute *compute)
     base_free(compute->scratch);
     compute->scratch = NULL;
     compute->scratch_floats = 0;
+    base_free(compute->quantized);
+    compute->quantized = NULL;
+    compute->quantized_bytes = 0;
     team_close(&compute->team);
 }
 
@@ -49,7 +52,23 @@ vl2_status compute_reserve(compute *compute, size_t floats, vl2_error *error)
     return VL2_OK;
 }
 
+vl2_status compute_reserve_rows(compute *compute, size_t rows, size_t inputs, vl2_error *error)
+{
+    size_t bytes;
+    if (!base_multiply(rows, activation_size(inputs), &bytes)) {
+        bytes = SIZE_MAX;
+    }
+    if (bytes <= compute->quantized_bytes) {
+        return VL2_OK;
+    }
+    base_free(compute->quantized);
+    compute->quantized = base_alloc_aligned(bytes, 1);
+    compute->quantized_bytes = compute->quantized != NULL ? bytes : 0;
+    return compute->quantized != NULL ? VL2_OK : vl2_fail_memory(error, "work space", bytes);
+}
+
 size_t compute_memory(const compute *compute)
 {
-    return (size_t)compute->team.threads * compute->scratch_floats * sizeof(float);
+    return (size_t)compute->team.threads * compute->scratch_floats * sizeof(float) +
+           compute->quantized_bytes;
 }

@@ -22,6 +22,9 @@ typedef struct compute {
     team team;
     float **scratch;        /* [threads]: one block of scratch_floats for each worker */
     size_t scratch_floats;
+    uint8_t *quantized;     /* the inputs of the product that runs, as quantize_activations makes
+                             * them; shared by all workers */
+    size_t quantized_bytes;
     const product_observer *observer; /* NULL: nobody listens */
 } compute;
 
@@ -35,13 +38,16 @@ void compute_close(compute *compute);
  * VL2_ERROR_MEMORY. */
 vl2_status compute_reserve(compute *compute, size_t floats, vl2_error *error);
 
+/* Makes `quantized` large enough for `rows` rows of `inputs` numbers. VL2_ERROR_MEMORY. */
+vl2_status compute_reserve_rows(compute *compute, size_t rows, size_t inputs, vl2_error *error);
+
 /* The scratch of a worker, inside a team_task. */
 static inline float *compute_scratch(const compute *compute, int worker)
 {
     return compute->scratch[worker];
 }
 
-/* Bytes of all scratch. */
+/* Bytes of all scratch, and of `quantized`. */
 size_t compute_memory(const compute *compute);
 
 static inline void compute_observe(const compute *compute, const struct weight_view *w,

@@ -1,10 +1,10 @@
 #include "model/linear.h"
 
-#include "simd/ref/quantized.h"
-
 #include <cblas.h>
 
 #include <string.h>
+
+#define QUANTIZE_ROWS 4 /* rows of one task */
 
 static size_t outputs_of(weight w)
 {
@@ -20,19 +20,21 @@ static size_t inputs_of(weight w)
     return inputs;
 }
 
-/* The panel itself, then room for the few-rows result or a bias. */
-size_t linear_scratch(size_t inputs)
+/* A widened panel, or a result that is to be added; then a bias. */
+vl2_status linear_reserve(compute *compute, size_t rows, size_t inputs, vl2_error *error)
 {
     size_t widened = LINEAR_WIDE_PANEL * inputs;
-    size_t few = (size_t)LINEAR_PANEL * LINEAR_FEW;
-    return (widened > few ? widened : few) + LINEAR_WIDE_PANEL;
+    size_t block = (size_t)LINEAR_PANEL * (rows < LINEAR_ROW_BLOCK ? rows : LINEAR_ROW_BLOCK);
+    vl2_status status =
+        compute_reserve(compute, (widened > block ? widened : block) + LINEAR_WIDE_PANEL, error);
+    return status == VL2_OK ? compute_reserve_rows(compute, rows, inputs, error) : status;
 }
 
 void weight_widen(const kernels *kernels, weight w, size_t first, size_t count, float *out)
 {
     if (w->packed.layout != 0) {
-        packed_decode_rows_ref(&w->packed, first / w->packed.columns, count / w->packed.columns,
-                               out, w->packed.columns);
+        size_t columns = w->packed.columns;
+        kernels->packed_decode_rows(&w->packed, first / columns, count / columns, out, columns);
         return;
     }
     const char *source = (const char *)w->tensor.data + first * data_type_size(w->tensor.type);
@@ -49,18 +51,12 @@ void weight_widen(const kernels *kernels, weight w, size_t first, size_t count, 
     }
 }
 
-/* A few rows of x: the weights are read once, as they are, or decoded into `panel`. */
+/* A few rows of x: the weights are read once, as they are. */
 static void few_rows(const compute *compute, const linear_call *call, size_t first, size_t count,
-                     float *out, size_t out_stride, float *panel)
+                     float *out, size_t out_stride)
 {
     const kernels *k = compute->kernels;
     size_t inputs = inputs_of(call->w);
-    if (call->w->packed.layout != 0) {
-        weight_widen(k, call->w, first * inputs, count * inputs, panel);
-        k->matmul_few_f32(panel, inputs, count, inputs, call->x, call->x_stride, call->rows, out,
-                          out_stride);
-        return;
-    }
     data_type type = call->w->tensor.type;
     const char *w = (const char *)call->w->tensor.data + first * inputs * data_type_size(type);
     switch (type) {
@@ -101,6 +97,21 @@ static void many_rows(const compute *compute, const linear_call *call, size_t fi
                 call->y + first, (int)call->y_stride);
 }
 
+/* Packed weights, any number of rows. */
+static void packed_rows(const compute *compute, const linear_call *call, size_t first, size_t count,
+                        float *scratch)
+{
+    const kernels *k = compute->kernels;
+    float *y = call->add ? scratch : call->y + first;
+    size_t stride = call->add ? LINEAR_PANEL : call->y_stride;
+    (call->rows > LINEAR_FEW ? k->matmul_packed_many : k->matmul_packed)(
+        &call->w->packed, first, count, call->quantized, call->quantized_stride, call->rows, y,
+        stride);
+    if (call->add) {
+        add_rows(call, first, count, scratch);
+    }
+}
+
 static void finish_rows(const compute *compute, const linear_call *call, size_t first, size_t count,
                         float *bias)
 {
@@ -127,14 +138,15 @@ void linear_panel(const compute *compute, int worker, const linear_call *call, s
                   size_t count)
 {
     float *scratch = compute_scratch(compute, worker);
-    if (call->rows > LINEAR_FEW) {
+    if (linear_is_packed(call->w)) {
+        packed_rows(compute, call, first, count, scratch);
+    } else if (call->rows > LINEAR_FEW) {
         many_rows(compute, call, first, count, scratch);
     } else if (call->add) {
-        few_rows(compute, call, first, count, scratch, LINEAR_PANEL,
-                 scratch + (size_t)LINEAR_PANEL * LINEAR_FEW);
+        few_rows(compute, call, first, count, scratch, LINEAR_PANEL);
         add_rows(call, first, count, scratch);
     } else {
-        few_rows(compute, call, first, count, call->y + first, call->y_stride, scratch);
+        few_rows(compute, call, first, count, call->y + first, call->y_stride);
     }
     finish_rows(compute, call, first, count, scratch);
 }
@@ -173,11 +185,64 @@ static void many_task(void *context, size_t task, int worker)
                  smaller(outputs_of(part.w) - first, LINEAR_WIDE_PANEL));
 }
 
+typedef struct quantize_job {
+    const compute *compute;
+    const float *x;
+    size_t x_stride, rows, inputs;
+    uint8_t *quantized;
+} quantize_job;
+
+static void quantize_task(void *context, size_t task, int worker)
+{
+    (void)worker;
+    const quantize_job *job = context;
+    size_t end = smaller((task + 1) * QUANTIZE_ROWS, job->rows);
+    for (size_t row = task * QUANTIZE_ROWS; row < end; row++) {
+        job->compute->kernels->quantize_activations(
+            job->x + row * job->x_stride, job->inputs,
+            job->quantized + row * activation_size(job->inputs));
+    }
+}
+
+void linear_quantize(const compute *compute, const float *x, size_t x_stride, size_t rows,
+                     size_t inputs, uint8_t *quantized)
+{
+    quantize_job job = {compute, x, x_stride, rows, inputs, quantized};
+    team_run(&compute->team, (rows + QUANTIZE_ROWS - 1) / QUANTIZE_ROWS, quantize_task, &job);
+}
+
+static void packed_task(void *context, size_t task, int worker)
+{
+    const linear_job *job = context;
+    size_t first = task / job->blocks * LINEAR_PANEL;
+    size_t row = task % job->blocks * LINEAR_ROW_BLOCK;
+    linear_call part = *job->call;
+    part.y += row * part.y_stride;
+    part.quantized += row * part.quantized_stride;
+    part.rows = smaller(part.rows - row, LINEAR_ROW_BLOCK);
+    linear_panel(job->compute, worker, &part, first,
+                 smaller(outputs_of(part.w) - first, LINEAR_PANEL));
+}
+
+static void run_packed(const compute *compute, const linear_call *call)
+{
+    size_t inputs = inputs_of(call->w);
+    linear_call run = *call;
+    run.quantized = compute->quantized;
+    run.quantized_stride = activation_size(inputs);
+    linear_quantize(compute, call->x, call->x_stride, call->rows, inputs, compute->quantized);
+    linear_job job = {compute, &run, linear_panels(outputs_of(call->w)),
+                      (call->rows + LINEAR_ROW_BLOCK - 1) / LINEAR_ROW_BLOCK};
+    team_run(&compute->team, job.panels * job.blocks, packed_task, &job);
+}
+
 void linear_run(const compute *compute, const linear_call *call)
 {
     size_t outputs = outputs_of(call->w), rows = call->rows;
     compute_observe(compute, call->w, call->x, call->x_stride, rows);
-    if (rows > LINEAR_FEW) {
+    if (linear_is_packed(call->w)) {
+        run_packed(compute, call);
+    } else if (rows > LINEAR_FEW) {
         linear_job job = {compute, call,
                           (outputs + LINEAR_WIDE_PANEL - 1) / LINEAR_WIDE_PANEL,
                           (rows + LINEAR_ROW_BLOCK - 1) / LINEAR_ROW_BLOCK};

@@ -1,4 +1,5 @@
-/* Products with weights as the checkpoint stores them: y = x W^T. */
+/* Products with weights as they are stored: y = x W^T. Weights in f32, f16 or bf16 take part as they
+ * are; packed ones (simd/layout.h) in integers, and then x does so too, in int8. */
 #ifndef MODEL_LINEAR_H
 #define MODEL_LINEAR_H
 
@@ -33,20 +34,36 @@ typedef struct linear_call {
     size_t y_stride;
     size_t rows;
     bool add;           /* y += instead of y = (with LINEAR_PLAIN only) */
+    /* For linear_panel with packed weights: x as linear_quantize made it, rows quantized_stride
+     * bytes apart. linear_run sees to it by itself. */
+    const uint8_t *quantized;
+    size_t quantized_stride;
     linear_activation activation; /* applied last */
 } linear_call;
 
-/* Floats of scratch that one worker needs for products with matrices of up to `inputs` columns. */
-size_t linear_scratch(size_t inputs);
+/* Makes room in `compute` for linear_run with up to `rows` rows of x and `inputs` columns.
+ * VL2_ERROR_MEMORY. */
+vl2_status linear_reserve(compute *compute, size_t rows, size_t inputs, vl2_error *error);
 
-/* Runs the product on the whole team; scratch must have been reserved. */
+/* Runs the product on the whole team; room must have been reserved. */
 void linear_run(const compute *compute, const linear_call *call);
 
 /* One panel of it on the calling worker: outputs [first, first + count). count <= LINEAR_PANEL, or
- * LINEAR_WIDE_PANEL if there are more than LINEAR_FEW rows. For stages that make task lists of
+ * LINEAR_WIDE_PANEL if there are more than LINEAR_FEW rows and w is not packed. For stages that make task lists of
  * their own. */
 void linear_panel(const compute *compute, int worker, const linear_call *call, size_t first,
                   size_t count);
+
+/* True if products with w take quantized inputs. */
+static inline bool linear_is_packed(weight w)
+{
+    return w->packed.layout != 0;
+}
+
+/* Quantizes x [rows, inputs], rows x_stride floats apart, on the whole team: quantized has rows of
+ * activation_size(inputs) bytes. */
+void linear_quantize(const compute *compute, const float *x, size_t x_stride, size_t rows,
+                     size_t inputs, uint8_t *quantized);
 
 static inline size_t linear_panels(size_t outputs)
 {

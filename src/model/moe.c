@@ -18,7 +18,8 @@ static bool has_memory(const moe_workspace *w)
 {
     return w->gate && w->up && w->scores && w->ids && w->weights && w->bias && w->space &&
            w->first && w->active && w->pair_token && w->token_pair && w->inputs && w->expert_gate &&
-           w->expert_up && w->outputs && w->records;
+           w->expert_up && w->outputs && w->records &&
+           w->token_codes && w->input_codes && w->inner_codes;
 }
 
 vl2_status moe_workspace_open(const language_config *config, weight_store *store, size_t chunk,
@@ -43,6 +44,9 @@ vl2_status moe_workspace_open(const language_config *config, weight_store *store
     workspace->expert_gate = base_alloc_aligned(pairs * width, sizeof(float));
     workspace->expert_up = base_alloc_aligned(pairs * width, sizeof(float));
     workspace->outputs = base_alloc_aligned(pairs * hidden, sizeof(float));
+    workspace->token_codes = base_alloc_aligned(chunk, activation_size(hidden));
+    workspace->input_codes = base_alloc_aligned(pairs, activation_size(hidden));
+    workspace->inner_codes = base_alloc_aligned(pairs, activation_size(width));
     workspace->records = base_malloc(3 * experts, sizeof(uint32_t));
     if (!has_memory(workspace)) {
         size_t bytes = moe_workspace_memory(workspace);
@@ -51,7 +55,7 @@ vl2_status moe_workspace_open(const language_config *config, weight_store *store
     }
     size_t widest = common_width(config) > hidden ? common_width(config) : hidden;
     vl2_status status =
-        compute_reserve(compute, linear_scratch(widest > width ? widest : width), error);
+        linear_reserve(compute, chunk, widest > width ? widest : width, error);
     if (status != VL2_OK) {
         moe_workspace_close(workspace);
     }
@@ -75,6 +79,9 @@ void moe_workspace_close(moe_workspace *workspace)
     base_free(workspace->expert_gate);
     base_free(workspace->expert_up);
     base_free(workspace->outputs);
+    base_free(workspace->token_codes);
+    base_free(workspace->input_codes);
+    base_free(workspace->inner_codes);
     base_free(workspace->records);
     memset(workspace, 0, sizeof(*workspace));
 }
@@ -88,7 +95,9 @@ size_t moe_workspace_memory(const moe_workspace *workspace)
     size_t pairs = workspace->chunk * (size_t)config->gate.experts_per_token;
     return (2 * workspace->chunk * common_width(config) +
             workspace->chunk * (size_t)config->gate.experts +
-            2 * pairs * ((size_t)config->hidden + (size_t)config->expert_width)) * sizeof(float);
+            2 * pairs * ((size_t)config->hidden + (size_t)config->expert_width)) * sizeof(float) +
+           (workspace->chunk + pairs) * activation_size((size_t)config->hidden) +
+           pairs * activation_size((size_t)config->expert_width);
 }
 
 typedef struct moe_job {
@@ -99,6 +108,8 @@ typedef struct moe_job {
     float *y;
     size_t count;
     bool has_bias;
+    /* In which form the active experts' matrices want their inputs: some may be packed. */
+    bool plain_inputs, packed_inputs, packed_inner;
 } moe_job;
 
 /* A dense gated network over all tokens: y += down(silu(gate(x)) * up(x)). */
@@ -172,9 +183,16 @@ static void gather_task(void *context, size_t pair, int worker)
 {
     (void)worker;
     const moe_job *job = context;
-    size_t hidden = (size_t)job->workspace->config->hidden;
-    memcpy(job->workspace->inputs + pair * hidden,
-           job->x + job->workspace->pair_token[pair] * hidden, hidden * sizeof(float));
+    const moe_workspace *workspace = job->workspace;
+    size_t hidden = (size_t)workspace->config->hidden, token = workspace->pair_token[pair];
+    size_t size = activation_size(hidden);
+    if (job->plain_inputs) {
+        memcpy(workspace->inputs + pair * hidden, job->x + token * hidden,
+               hidden * sizeof(float));
+    }
+    if (job->packed_inputs) {
+        memcpy(workspace->input_codes + pair * size, workspace->token_codes + token * size, size);
+    }
 }
 
 /* What one task of a grouped product works on: a panel of one expert's outputs, for its pairs. */
@@ -206,7 +224,9 @@ static void gate_up_task(void *context, size_t task, int worker)
     linear_call call = {.w = panel.expert->gate,
                         .x = workspace->inputs + panel.pair * hidden, .x_stride = hidden,
                         .y = workspace->expert_gate + panel.pair * width, .y_stride = width,
-                        .rows = panel.rows};
+                        .rows = panel.rows,
+                        .quantized = workspace->input_codes + panel.pair * activation_size(hidden),
+                        .quantized_stride = activation_size(hidden)};
     linear_panel(job->compute, worker, &call, panel.first, panel.count);
     call.w = panel.expert->up;
     call.y = workspace->expert_up + panel.pair * width;
@@ -228,7 +248,9 @@ static void down_task(void *context, size_t task, int worker)
     linear_call call = {.w = panel.expert->down,
                         .x = workspace->expert_gate + panel.pair * width, .x_stride = width,
                         .y = workspace->outputs + panel.pair * hidden, .y_stride = hidden,
-                        .rows = panel.rows};
+                        .rows = panel.rows,
+                        .quantized = workspace->inner_codes + panel.pair * activation_size(width),
+                        .quantized_stride = activation_size(width)};
     linear_panel(job->compute, worker, &call, panel.first, panel.count);
 }
 
@@ -288,17 +310,40 @@ static void observe_experts(const moe_job *job, bool down)
     }
 }
 
+static void note_forms(moe_job *job)
+{
+    const moe_workspace *workspace = job->workspace;
+    job->plain_inputs = job->compute->observer != NULL;
+    for (size_t i = 0; i < workspace->active_count; i++) {
+        const mlp_weights *mlp = &job->layer->experts[workspace->active[i]];
+        bool gate = linear_is_packed(mlp->gate), up = linear_is_packed(mlp->up);
+        job->plain_inputs |= !gate || !up;
+        job->packed_inputs |= gate || up;
+        job->packed_inner |= linear_is_packed(mlp->down);
+    }
+}
+
 static void run_experts(moe_job *job)
 {
     const moe_workspace *workspace = job->workspace;
     const language_config *config = workspace->config;
     const team *team = &job->compute->team;
-    size_t experts = workspace->active_count;
-    team_run(team, job->count * (size_t)config->gate.experts_per_token, gather_task, job);
+    size_t experts = workspace->active_count, hidden = (size_t)config->hidden;
+    size_t width = (size_t)config->expert_width;
+    size_t pairs = job->count * (size_t)config->gate.experts_per_token;
+    note_forms(job);
+    if (job->packed_inputs) {
+        linear_quantize(job->compute, job->x, hidden, job->count, hidden, workspace->token_codes);
+    }
+    team_run(team, pairs, gather_task, job);
     observe_experts(job, false);
-    team_run(team, experts * linear_panels((size_t)config->expert_width), gate_up_task, job);
+    team_run(team, experts * linear_panels(width), gate_up_task, job);
     observe_experts(job, true);
-    team_run(team, experts * linear_panels((size_t)config->hidden), down_task, job);
+    if (job->packed_inner) {
+        linear_quantize(job->compute, workspace->expert_gate, width, pairs, width,
+                        workspace->inner_codes);
+    }
+    team_run(team, experts * linear_panels(hidden), down_task, job);
     team_run(team, job->count, reduce_task, job);
 }
 
@@ -319,7 +364,8 @@ static vl2_status acquire_experts(const moe_job *job, vl2_error *error)
 vl2_status moe_run(const compute *compute, moe_workspace *workspace, const layer_weights *layer,
                    const float *x, size_t count, float *y, vl2_error *error)
 {
-    moe_job job = {compute, workspace, layer, x, y, count, false};
+    moe_job job = {.compute = compute, .workspace = workspace, .layer = layer, .x = x, .y = y,
+                   .count = count};
     if (layer->has_experts) {
         route(&job);
         vl2_status status = acquire_experts(&job, error);

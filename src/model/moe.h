@@ -26,6 +26,10 @@ typedef struct moe_workspace {
     size_t *pair_token;     /* [chunk * k]: the token of a pair */
     size_t *token_pair;     /* [chunk, k]: the pair of a token's choice */
     float *inputs;          /* [chunk * k, hidden] gathered */
+    /* for packed experts, as quantize_activations makes them; rows of activation_size bytes */
+    uint8_t *token_codes;   /* [chunk] of hidden inputs */
+    uint8_t *input_codes;   /* [chunk * k] gathered */
+    uint8_t *inner_codes;   /* [chunk * k] of expert_width inputs */
     float *expert_gate, *expert_up; /* [chunk * k, expert_width] */
     float *outputs;         /* [chunk * k, hidden] */
     uint32_t *records;      /* [3 * experts]: of the active experts */

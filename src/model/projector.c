@@ -33,7 +33,7 @@ vl2_status projector_workspace_open(const projector_config *config,
     }
     size_t inner = (size_t)config->inner_width;
     size_t widest = inner > inputs_of(config) ? inner : inputs_of(config);
-    vl2_status status = compute_reserve(compute, linear_scratch(widest), error);
+    vl2_status status = linear_reserve(compute, rows, widest, error);
     if (status != VL2_OK) {
         projector_workspace_close(workspace);
     }

@@ -46,8 +46,10 @@ vl2_status vision_workspace_open(const vision_config *config, const vision_weigh
     }
     workspace->patches = workspace->hidden;
     size_t inputs = width > hidden_floats(config) ? width : hidden_floats(config);
-    size_t scratch = linear_scratch(inputs), scores = QUERY_BLOCK * patches_of(config);
-    vl2_status status = compute_reserve(compute, scratch > scores ? scratch : scores, error);
+    vl2_status status = linear_reserve(compute, rows, inputs, error);
+    if (status == VL2_OK) {
+        status = compute_reserve(compute, QUERY_BLOCK * patches_of(config), error);
+    }
     if (status != VL2_OK) {
         vision_workspace_close(workspace);
     }

@@ -315,3 +315,44 @@ void golden_compare(const golden_case *c, const char *out, const json_t *trace)
     compare_logits(c, out, trace);
     compare_greedy(c, trace);
 }
+
+/* Runs every case under `folder`; their picture paths are relative to `root`. */
+static void run_cases(const char *root, const char *model_folder, const char *folder,
+                      golden_runner run, void *user)
+{
+    assert_int_equal(chdir(root), 0);
+    struct dirent **entries;
+    int count = scandir(folder, &entries, NULL, alphasort), ran = 0;
+    assert_true(count > 0);
+    for (int i = 0; i < count; i++) {
+        if (entries[i]->d_name[0] != '.') {
+            char path[4400], name[600];
+            snprintf(path, sizeof(path), "%s/%s", folder, entries[i]->d_name);
+            snprintf(name, sizeof(name), "%s/%s", strrchr(model_folder, '/') + 1,
+                     entries[i]->d_name);
+            run(model_folder, path, name, user);
+            ran++;
+        }
+        free(entries[i]);
+    }
+    free(entries);
+    assert_true(ran > 0);
+}
+
+void golden_run_own(const char *name, golden_runner run, void *user)
+{
+    char model[4200], cases[4300];
+    snprintf(model, sizeof(model), "%s/checkpoints/%s", TEST_BUILD_DIR, name);
+    snprintf(cases, sizeof(cases), "%s/cases", model);
+    run_cases(model, model, cases, run, user);
+}
+
+void golden_run_full(const char *name, golden_runner run, void *user)
+{
+    const char *golden = golden_or_skip();
+    char root[4096], model[4200], cases[4300];
+    assert_non_null(realpath(golden, root));
+    snprintf(model, sizeof(model), "%s/models/%s", root, name);
+    snprintf(cases, sizeof(cases), "%s/cases/%s", root, name);
+    run_cases(root, model, cases, run, user);
+}

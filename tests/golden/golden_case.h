@@ -36,6 +36,16 @@ void golden_remove(const char *folder);
 /* Compares a trace with the case: every stage that both have. */
 void golden_compare(const golden_case *c, const char *out, const json_t *trace);
 
+/* Called for each case of a model: its folder, the case's folder, and a name for messages. */
+typedef void (*golden_runner)(const char *model_folder, const char *case_folder, const char *name,
+                              void *user);
+
+/* Runs the cases of one of the project's own checkpoints ("small", "tiny", "base"; unpacked by
+ * make), or of one in the full reference data ("vl2-small-dev" ...; skips the test where they are
+ * not). The working folder is then the one that the cases' picture paths are relative to. */
+void golden_run_own(const char *name, golden_runner run, void *user);
+void golden_run_full(const char *name, golden_runner run, void *user);
+
 /* |a - b| / |b| over `count` numbers. */
 double relative_l2(const float *a, const float *b, size_t count);
 

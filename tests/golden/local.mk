@@ -22,9 +22,13 @@ clean-checkpoints:
 	rm -rf tests/checkpoints
 .PHONY: clean-checkpoints
 
-check_PROGRAMS += tests/golden/test_golden
-TESTS += tests/golden/test_golden
-tests_golden_test_golden_SOURCES = \
-	tests/golden/golden_case.c tests/golden/golden_case.h tests/golden/test_golden.c tests/test.h
+golden_tests = tests/golden/test_golden tests/golden/test_packed
+check_PROGRAMS += $(golden_tests)
+TESTS += $(golden_tests)
+golden_case = tests/golden/golden_case.c tests/golden/golden_case.h tests/test.h
+tests_golden_test_golden_SOURCES = tests/golden/test_golden.c $(golden_case)
 tests_golden_test_golden_CPPFLAGS = $(test_cppflags)
 tests_golden_test_golden_LDADD = $(test_ldadd)
+tests_golden_test_packed_SOURCES = tests/golden/test_packed.c $(golden_case)
+tests_golden_test_packed_CPPFLAGS = $(test_cppflags)
+tests_golden_test_packed_LDADD = $(test_ldadd)

@@ -5,10 +5,8 @@
 
 #include "model/sampler.h"
 
-#include <dirent.h>
 #include <math.h>
 #include <string.h>
-#include <unistd.h>
 
 static vl2_model *open_model(const char *folder)
 {
@@ -125,8 +123,9 @@ static void expect_filters(const golden_case *c)
     free(logits);
 }
 
-static void run_case(const char *model_folder, const char *case_folder, const char *name)
+static void run_case(const char *model_folder, const char *case_folder, const char *name, void *user)
 {
+    (void)user;
     golden_case c;
     golden_case_open(case_folder, name, &c);
     vl2_model *model = open_model(model_folder);
@@ -165,80 +164,40 @@ static void run_case(const char *model_folder, const char *case_folder, const ch
     print_message("  %s\n", name);
 }
 
-/* Runs every case under `folder`; their picture paths are relative to `root`. */
-static void run_cases(const char *root, const char *model_folder, const char *folder)
-{
-    assert_int_equal(chdir(root), 0);
-    struct dirent **entries;
-    int count = scandir(folder, &entries, NULL, alphasort), ran = 0;
-    assert_true(count > 0);
-    for (int i = 0; i < count; i++) {
-        if (entries[i]->d_name[0] != '.') {
-            char path[4400], name[600];
-            snprintf(path, sizeof(path), "%s/%s", folder, entries[i]->d_name);
-            snprintf(name, sizeof(name), "%s/%s", strrchr(model_folder, '/') + 1,
-                     entries[i]->d_name);
-            run_case(model_folder, path, name);
-            ran++;
-        }
-        free(entries[i]);
-    }
-    free(entries);
-    assert_true(ran > 0);
-}
-
-static void run_own(const char *name)
-{
-    char model[4200], cases[4300];
-    snprintf(model, sizeof(model), "%s/checkpoints/%s", TEST_BUILD_DIR, name);
-    snprintf(cases, sizeof(cases), "%s/cases", model);
-    run_cases(model, model, cases);
-}
-
 static void test_small(void **state)
 {
     (void)state;
-    run_own("small");
+    golden_run_own("small", run_case, NULL);
 }
 
 static void test_tiny(void **state)
 {
     (void)state;
-    run_own("tiny");
+    golden_run_own("tiny", run_case, NULL);
 }
 
 static void test_base(void **state)
 {
     (void)state;
-    run_own("base");
-}
-
-static void run_full(const char *name)
-{
-    const char *golden = golden_or_skip();
-    char root[4096], model[4200], cases[4300];
-    assert_non_null(realpath(golden, root));
-    snprintf(model, sizeof(model), "%s/models/%s", root, name);
-    snprintf(cases, sizeof(cases), "%s/cases/%s", root, name);
-    run_cases(root, model, cases);
+    golden_run_own("base", run_case, NULL);
 }
 
 static void test_full_small(void **state)
 {
     (void)state;
-    run_full("vl2-small-dev");
+    golden_run_full("vl2-small-dev", run_case, NULL);
 }
 
 static void test_full_tiny(void **state)
 {
     (void)state;
-    run_full("vl2-tiny-dev");
+    golden_run_full("vl2-tiny-dev", run_case, NULL);
 }
 
 static void test_full_base(void **state)
 {
     (void)state;
-    run_full("vl2-base-dev");
+    golden_run_full("vl2-base-dev", run_case, NULL);
 }
 
 int main(void)

@@ -1,0 +1,202 @@
+/* Packed files against the folder that they were made of, on the reference's cases: the lossless
+ * one bit for bit, the others within the errors that are stated here. */
+#include "golden/golden_case.h"
+
+#include "engine/session.h"
+
+#include <math.h>
+#include <string.h>
+#include <unistd.h>
+
+/* What a preset may change on these checkpoints, whose widths of some dozens average out less than
+ * the published ones: the relative RMS error of the logits, and how far two logits of one step may
+ * move against each other. Where the reference's margin is larger than that, the greedy token must
+ * be the same. */
+typedef struct preset {
+    const char *name;
+    double error; /* relative RMS, mean over the steps of a case */
+    double shift; /* absolute; infinity: not promised */
+} preset;
+
+static const preset presets[] = {
+    {"bf16", 0, 0}, {"int8", 0.05, 4}, {"int6", 0.1, 8}, {"mixed", 0.3, 20}, {"int4", 0.4, 30},
+};
+
+#define PRESETS (sizeof(presets) / sizeof(presets[0]))
+
+/* A model and its packed forms, each opened once. */
+typedef struct packed_models {
+    char packed[PRESETS][128]; /* paths */
+    size_t steps[PRESETS], agreed[PRESETS], promised[PRESETS];
+    double worst[PRESETS], worst_shift[PRESETS];
+} packed_models;
+
+static void need(vl2_status status, const vl2_error *error, const char *what)
+{
+    if (status != VL2_OK) {
+        print_error("%s: %s\n", what, error->message);
+        fail();
+    }
+}
+
+typedef struct runner {
+    vl2_model *model;
+    vl2_session *session;
+    vl2_conversation *conversation;
+    prepared_prompt prepared;
+} runner;
+
+/* Opens a model and reads the prompt of a case. */
+static void runner_open(const char *path, const golden_case *c, runner *r)
+{
+    vl2_error error;
+    char file[4200];
+    vl2_session_options options;
+    vl2_session_options_defaults(&options);
+    options.threads = 2;
+    snprintf(file, sizeof(file), "%s/case.json", c->folder);
+    need(vl2_model_open(path, NULL, &r->model, &error), &error, path);
+    need(vl2_session_open(r->model, &options, &r->session, &error), &error, path);
+    need(vl2_conversation_load(file, 0, &r->conversation, &error), &error, file);
+    need(session_prepare(r->session, r->conversation, &r->prepared, &error), &error, file);
+    size_t encoded;
+    need(session_encode(r->session, &r->prepared, 0, &encoded, NULL, &error), &error, path);
+    need(session_prefill(r->session, &r->prepared, 0, NULL, &error), &error, path);
+}
+
+static void runner_close(runner *r)
+{
+    prepared_prompt_free(&r->prepared);
+    vl2_conversation_close(r->conversation);
+    vl2_session_close(r->session);
+    vl2_model_close(r->model);
+}
+
+static size_t best(const float *logits, size_t count)
+{
+    size_t found = 0;
+    for (size_t i = 1; i < count; i++) {
+        found = logits[i] > logits[found] ? i : found;
+    }
+    return found;
+}
+
+/* max - min of the differences: how far two logits can have moved against each other. */
+static double shift_of(const float *a, const float *b, size_t count)
+{
+    double low = INFINITY, high = -INFINITY;
+    for (size_t i = 0; i < count; i++) {
+        low = fmin(low, (double)a[i] - b[i]);
+        high = fmax(high, (double)a[i] - b[i]);
+    }
+    return high - low;
+}
+
+/* Forces the reference's greedy tokens upon the folder and a packed form of it. */
+static void compare(const char *folder, const golden_case *c, packed_models *models, size_t p)
+{
+    runner truth, packed;
+    runner_open(folder, c, &truth);
+    runner_open(models->packed[p], c, &packed);
+    size_t vocabulary = (size_t)truth.model->config.language.vocabulary;
+    const json_t *greedy = json_object_get(c->expected, "greedy");
+    const json_t *tokens = json_object_get(greedy, "tokens");
+    const json_t *margins = json_object_get(greedy, "margins");
+    double sum = 0;
+    for (size_t i = 0; i < json_array_size(tokens); i++) {
+        int32_t token = (int32_t)json_integer_value(json_array_get(tokens, i));
+        double margin = json_number_value(json_array_get(margins, i));
+        const float *a = packed.session->logits, *b = truth.session->logits;
+        if (p == 0) {
+            assert_memory_equal(a, b, vocabulary * sizeof(float));
+        }
+        bool agrees = best(a, vocabulary) == (size_t)token;
+        sum += relative_l2(a, b, vocabulary);
+        models->steps[p]++;
+        models->agreed[p] += agrees;
+        models->promised[p] += margin > presets[p].shift;
+        models->worst_shift[p] = fmax(models->worst_shift[p], shift_of(a, b, vocabulary));
+        if (margin > presets[p].shift && !agrees) {
+            print_error("%s: %s: token %zu is %zu, expected %d (margin %g)\n", c->name,
+                        presets[p].name, i, best(a, vocabulary), token, margin);
+            fail();
+        }
+        vl2_error error;
+        need(session_step(truth.session, token, &error), &error, c->name);
+        need(session_step(packed.session, token, &error), &error, c->name);
+    }
+    double mean = sum / (double)json_array_size(tokens);
+    models->worst[p] = fmax(models->worst[p], mean);
+    if (mean > presets[p].error) {
+        print_error("%s: %s: relative error of the logits %g, expected at most %g\n", c->name,
+                    presets[p].name, mean, presets[p].error);
+        fail();
+    }
+    runner_close(&truth);
+    runner_close(&packed);
+}
+
+static void run_case(const char *model_folder, const char *case_folder, const char *name,
+                     void *user)
+{
+    packed_models *models = user;
+    golden_case c;
+    golden_case_open(case_folder, name, &c);
+    for (size_t p = 0; p < PRESETS; p++) {
+        if (models->packed[p][0] == '\0') {
+            vl2_pack_options options;
+            vl2_error error;
+            vl2_pack_options_defaults(&options);
+            snprintf(models->packed[p], sizeof(models->packed[p]), "/tmp/vl2-packed-%ld-%s.vl2",
+                     (long)getpid(), presets[p].name);
+            options.model = model_folder;
+            options.out = models->packed[p];
+            options.quant = presets[p].name;
+            need(vl2_pack(&options, &error), &error, model_folder);
+        }
+        compare(model_folder, &c, models, p);
+    }
+    golden_case_close(&c);
+    print_message("  %s\n", name);
+}
+
+static void finish(packed_models *models)
+{
+    for (size_t p = 0; p < PRESETS; p++) {
+        if (models->packed[p][0] != '\0') {
+            unlink(models->packed[p]);
+            print_message("  %-5s  logits differ by %.4f at most (relative RMS), %.2f against each "
+                          "other; %zu of %zu greedy tokens equal, %zu promised\n",
+                          presets[p].name, models->worst[p], models->worst_shift[p],
+                          models->agreed[p], models->steps[p], models->promised[p]);
+        }
+    }
+}
+
+static void test_own(void **state)
+{
+    packed_models models = {0};
+    golden_run_own(*state, run_case, &models);
+    finish(&models);
+}
+
+static void test_full(void **state)
+{
+    golden_or_skip();
+    packed_models models = {0};
+    golden_run_full(*state, run_case, &models);
+    finish(&models);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        {"small", test_own, NULL, NULL, "small"},
+        {"tiny", test_own, NULL, NULL, "tiny"},
+        {"base", test_own, NULL, NULL, "base"},
+        {"full small", test_full, NULL, NULL, "vl2-small-dev"},
+        {"full tiny", test_full, NULL, NULL, "vl2-tiny-dev"},
+        {"full base", test_full, NULL, NULL, "vl2-base-dev"},
+    };
+    return cmocka_run_group_tests_name("packed", tests, NULL, NULL);
+}
