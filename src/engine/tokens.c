@@ -5,16 +5,33 @@
 #include "base/alloc.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "text/tokenizer_compiled.h"
 
 #include <string.h>
 #include <sys/stat.h>
 
+#define COMPILED_TOKENIZER     "tokenizer" /* its blob in a packed file: weights/FORMAT.md */
 #define TOKENIZER_CONFIG_LIMIT ((size_t)16 << 20)
 
 /* In the order of DeepseekVLV2Processor.__init__, after the padding and image tokens. */
 static const char *const special_tokens[] = {
     "<|ref|>",       "<|/ref|>",  "<|det|>",      "<|/det|>",
     "<|grounding|>", "<|User|>",  "<|Assistant|>"};
+
+/* The compiled tokenizer of a packed file. VL2_ERROR_UNSUPPORTED if its version is not known. */
+static vl2_status load_tokenizer(const model_files *files, tokenizer **opened, vl2_error *error)
+{
+    char *bytes, *label;
+    size_t size;
+    vl2_status status = model_files_read(files, COMPILED_TOKENIZER, TOKENIZER_MAX_FILE, &bytes,
+                                         &size, &label, error);
+    if (status == VL2_OK) {
+        status = tokenizer_load(bytes, size, label, opened, error);
+        base_free(bytes);
+        base_free(label);
+    }
+    return status;
+}
 
 static vl2_status parse_tokenizer(const model_files *files, tokenizer **opened, vl2_error *error)
 {
@@ -34,7 +51,13 @@ vl2_status engine_open_tokenizer(const model_files *files, const char *pad_token
                                  const char *image_token, tokenizer **tokenizer, vl2_error *error)
 {
     struct tokenizer *opened = NULL;
-    vl2_status status = parse_tokenizer(files, &opened, error);
+    vl2_status status = VL2_ERROR_UNSUPPORTED;
+    if (files->pack != NULL && model_files_has(files, COMPILED_TOKENIZER)) {
+        status = load_tokenizer(files, &opened, error);
+    }
+    if (status == VL2_ERROR_UNSUPPORTED) {
+        status = parse_tokenizer(files, &opened, error);
+    }
     if (status == VL2_OK) {
         status = tokenizer_add_special(opened, pad_token, error);
     }
