@@ -123,8 +123,8 @@ static void compare(const char *folder, const golden_case *c, packed_models *mod
             fail();
         }
         vl2_error error;
-        need(session_step(truth.session, token, &error), &error, c->name);
-        need(session_step(packed.session, token, &error), &error, c->name);
+        need(session_step(truth.session, token, NULL, &error), &error, c->name);
+        need(session_step(packed.session, token, NULL, &error), &error, c->name);
     }
     double mean = sum / (double)json_array_size(tokens);
     models->worst[p] = fmax(models->worst[p], mean);
