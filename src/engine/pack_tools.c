@@ -1,7 +1,8 @@
 /* Packed files as files: verifying and unpacking. */
+#include "engine/model.h"
+
 #include "base/alloc.h"
 #include "base/team.h"
-#include "simd/ref/quantized.h"
 #include "weights/pack_verify.h"
 #include "weights/unpack.h"
 
@@ -187,12 +188,16 @@ vl2_status vl2_unpack(const vl2_unpack_options *options, vl2_error *error)
 {
     team team = {.threads = 1};
     pack_file *file = NULL;
-    vl2_status status = open_team(options->path, options->threads, &team, error);
+    kernels kernels;
+    vl2_status status = engine_select_kernels(&kernels, error);
+    if (status == VL2_OK) {
+        status = open_team(options->path, options->threads, &team, error);
+    }
     if (status == VL2_OK) {
         status = pack_open(options->path, &file, error);
     }
     if (status == VL2_OK) {
-        status = unpack_write(file, options, &team, packed_decode_rows_ref, error);
+        status = unpack_write(file, options, &team, kernels.packed_decode_rows, error);
     }
     pack_close(file);
     team_close(&team);

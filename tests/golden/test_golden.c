@@ -123,7 +123,8 @@ static void expect_filters(const golden_case *c)
     free(logits);
 }
 
-static void run_case(const char *model_folder, const char *case_folder, const char *name, void *user)
+static void run_case(const char *model_folder, const char *case_folder, const char *name,
+                     void *user)
 {
     (void)user;
     golden_case c;

@@ -9,8 +9,8 @@
 #include <unistd.h>
 
 /* What a preset may change on these checkpoints. They are as sensitive as can be: random weights of
- * some dozens of columns, where a small change makes the router choose other experts. The reference
- * itself, with noise of 0.1 % on its weights, moves the logits by up to 0.17 and changes a token. */
+ * some dozens of columns, where a small change makes the router choose other experts. The
+ * reference itself, with noise of 0.1 % on its weights, moves the logits by up to 0.17 and changes a token. */
 typedef struct preset {
     const char *name;
     double error;  /* relative RMS of the logits, mean over the steps of a case */
@@ -167,8 +167,8 @@ static void finish(packed_models *models)
     for (size_t p = 0; p < PRESETS; p++) {
         if (models->packed[p][0] != '\0') {
             unlink(models->packed[p]);
-            print_message("  %-5s  relative RMS error of the logits at most %.4f; %zu of %zu greedy "
-                          "tokens equal, %zu of them with a margin above the error\n",
+            print_message("  %-5s  relative RMS error of the logits at most %.4f; %zu of %zu "
+                          "greedy tokens equal, %zu of them with a margin above the error\n",
                           presets[p].name, models->worst[p], models->agreed[p], models->steps[p],
                           models->promised[p]);
             assert_true((double)models->agreed[p] >=
