@@ -267,6 +267,39 @@ VL2_API void vl2_model_get_info(const vl2_model *model, vl2_model_info *info);
 VL2_API const char *vl2_model_unexpected(const vl2_model *model, size_t index);
 VL2_API const vl2_tokenizer *vl2_model_tokenizer(const vl2_model *model);
 
+#define VL2_PACK_GROUPS 16
+
+/* The weights of one part of a model. */
+typedef struct vl2_pack_group {
+    char name[24];  /* "vision", "projector", "embedding", "head", "attention", "latent", "dense",
+                       "shared", "experts", "router", "norms", "unused", or a number */
+    char types[80]; /* such as "int8-group128, f32", the largest share first */
+    uint64_t tensors, parameters;
+    uint64_t bytes;  /* in the file */
+    uint64_t memory; /* in use: more than in the file where planes are compressed */
+} vl2_pack_group;
+
+/* What a packed file holds. */
+typedef struct vl2_pack_summary {
+    bool estimated; /* of a plan: how well 16-bit numbers compress is estimated from samples */
+    uint64_t file_bytes, weight_bytes; /* of the file; of all groups in it */
+    uint64_t source_bytes;             /* of the same weights in the checkpoint */
+    uint64_t records, tensors, parameters;
+    uint64_t left_out_tensors, left_out_bytes; /* of a plan: in the checkpoint, not in the file */
+    /* Memory of the weights in bytes: with all of them resident; and with the routed experts of one
+     * layer at a time. The KV cache of a full context comes on top. */
+    uint64_t memory_resident, memory_paged, kv_bytes;
+    size_t group_count;
+    vl2_pack_group groups[VL2_PACK_GROUPS]; /* [group_count] */
+} vl2_pack_summary;
+
+/* What is in the packed file that a model was opened from. False for a folder; then *summary is all
+ * zero. */
+VL2_API bool vl2_model_get_pack(const vl2_model *model, vl2_pack_summary *summary);
+/* The META section of the packed file, a JSON text of *size bytes: which program packed it, from
+ * what and how. NULL for a folder or without one; borrowed. */
+VL2_API const char *vl2_model_get_meta(const vl2_model *model, size_t *size);
+
 /* --------------------------------------------------------------------------------- conversation */
 
 /* Messages in order, with their pictures. */
@@ -592,32 +625,6 @@ VL2_API void vl2_pack_options_defaults(vl2_pack_options *options);
  * tensor), VL2_ERROR_INPUT (a damaged journal), VL2_ERROR_IO (also: not enough space on the disk;
  * another program packs into this file), VL2_ERROR_MEMORY, VL2_ERROR_CANCELLED. */
 VL2_API vl2_status vl2_pack(const vl2_pack_options *options, vl2_error *error);
-
-#define VL2_PACK_GROUPS 16
-
-/* The weights of one part of a model. */
-typedef struct vl2_pack_group {
-    char name[24];  /* "vision", "projector", "embedding", "head", "attention", "latent", "dense",
-                       "shared", "experts", "router", "norms", "unused", or a number */
-    char types[80]; /* such as "int8-group128, f32", the largest share first */
-    uint64_t tensors, parameters;
-    uint64_t bytes;  /* in the file */
-    uint64_t memory; /* in use: more than in the file where planes are compressed */
-} vl2_pack_group;
-
-/* What a packed file holds. */
-typedef struct vl2_pack_summary {
-    bool estimated; /* of a plan: how well 16-bit numbers compress is estimated from samples */
-    uint64_t file_bytes, weight_bytes; /* of the file; of all groups in it */
-    uint64_t source_bytes;             /* of the same weights in the checkpoint */
-    uint64_t records, tensors, parameters;
-    uint64_t left_out_tensors, left_out_bytes; /* of a plan: in the checkpoint, not in the file */
-    /* Memory of the weights in bytes: with all of them resident; and with the routed experts of one
-     * layer at a time. The KV cache of a full context comes on top. */
-    uint64_t memory_resident, memory_paged, kv_bytes;
-    size_t group_count;
-    vl2_pack_group groups[VL2_PACK_GROUPS]; /* [group_count] */
-} vl2_pack_summary;
 
 /* What vl2_pack would write; options->out is not looked at. Checks the checkpoint, reads samples of
  * it and writes nothing. Errors of vl2_pack. */

@@ -3,6 +3,7 @@
 #include "cli/failure.h"
 #include "cli/format.h"
 #include "cli/streams.h"
+#include "cli/weight_groups.h"
 #include "vl2.h"
 
 #include <stdio.h>
@@ -42,6 +43,19 @@ static void print_language(const vl2_model_info *info)
            format_bytes(info->kv_bytes_per_token * (uint64_t)info->context, full));
 }
 
+static void print_pack(const vl2_model *model, const vl2_pack_summary *pack)
+{
+    char all[FORMAT_SIZE], paged[FORMAT_SIZE];
+    size_t size;
+    const char *meta = vl2_model_get_meta(model, &size);
+    if (meta != NULL) {
+        printf("packed      %.*s\n", (int)size, meta);
+    }
+    printf("memory      %s with all weights resident, %s with one layer's routed experts\n\n",
+           format_bytes(pack->memory_resident, all), format_bytes(pack->memory_paged, paged));
+    weight_groups_print(pack);
+}
+
 static void print_info(const vl2_model *model, const vl2_model_info *info, bool verbose)
 {
     char files[FORMAT_SIZE];
@@ -57,11 +71,16 @@ static void print_info(const vl2_model *model, const vl2_model_info *info, bool 
     printf("files       %d weight file%s, %d tensors, %s, %s\n", info->shards,
            info->shards == 1 ? "" : "s", info->tensors, info->data_type,
            format_bytes(info->file_bytes, files));
+    vl2_pack_summary pack;
+    bool packed = vl2_model_get_pack(model, &pack);
     printf("unused      %zu tensor%s that the model does not use%s\n", info->unexpected_count,
            info->unexpected_count == 1 ? "" : "s",
            verbose || info->unexpected_count == 0 ? "" : " (-v lists them)");
     for (size_t i = 0; verbose && i < info->unexpected_count; i++) {
         printf("            %s\n", vl2_model_unexpected(model, i));
+    }
+    if (packed) {
+        print_pack(model, &pack);
     }
 }
 
@@ -75,6 +94,20 @@ static json_t *unexpected_json(const vl2_model *model, size_t count)
         }
     }
     return list;
+}
+
+/* What only a packed file has. */
+static json_t *pack_json(const vl2_model *model, const vl2_pack_summary *pack)
+{
+    size_t size;
+    const char *meta = vl2_model_get_meta(model, &size);
+    json_t *notes = meta != NULL ? json_loadb(meta, size, 0, NULL) : NULL;
+    return json_pack("{s:I, s:I, s:f, s:I, s:I, s:o, s:o}", "records", (json_int_t)pack->records,
+                     "weight_bytes", (json_int_t)pack->weight_bytes, "bits",
+                     bits_per_weight(pack->weight_bytes, pack->parameters), "memory_resident",
+                     (json_int_t)pack->memory_resident, "memory_paged",
+                     (json_int_t)pack->memory_paged, "groups", weight_groups_json(pack), "meta",
+                     notes != NULL ? notes : json_null());
 }
 
 static json_t *info_json(const vl2_model *model, const vl2_model_info *info)
@@ -124,6 +157,10 @@ static json_t *info_json(const vl2_model *model, const vl2_model_info *info)
     }
     failed |=
         json_object_set_new(object, "unexpected", unexpected_json(model, info->unexpected_count));
+    vl2_pack_summary pack;
+    if (vl2_model_get_pack(model, &pack)) {
+        failed |= json_object_set_new(object, "pack", pack_json(model, &pack));
+    }
     if (failed) {
         json_decref(object);
         return NULL;
@@ -189,12 +226,13 @@ static int run_info(const arguments *arguments)
 const command command_info = {
     "info",
     COMMAND_INFO,
-    "DIR|FILE [--json] [-v]",
-    "Show the shapes and sizes of a checkpoint",
-    "Opens a checkpoint, checks every tensor against its configuration, and prints its shapes, "
-    "parameters and bytes. The weights themselves are not read. FILE is any file of the checkpoint,"
-    " such as its config.json.",
-    "  vl2 info deepseek-vl2-tiny\n",
+    "MODEL [--json] [-v]",
+    "Show the shapes and sizes of a model",
+    "Opens a model, checks every tensor against its configuration, and prints its shapes, "
+    "parameters and bytes; of a packed file also how many bytes and bits each group of weights "
+    "takes. The weights themselves are not read. MODEL is a packed file, a checkpoint folder, or "
+    "any file of one, such as its config.json.",
+    "  vl2 info deepseek-vl2-tiny\n  vl2 info small.vl2 --json | jq .pack.bits\n",
     1,
     run_info,
 };

@@ -5,6 +5,7 @@
 #include "cli/interrupt.h"
 #include "cli/progress.h"
 #include "cli/streams.h"
+#include "cli/weight_groups.h"
 #include "vl2.h"
 
 #include <stdio.h>
@@ -18,31 +19,11 @@ static bool interrupted(void *user)
 
 /* ------------------------------------------------------------------------------------ the plan */
 
-static double bits_per_weight(uint64_t bytes, uint64_t parameters)
-{
-    return parameters > 0 ? 8 * (double)bytes / (double)parameters : 0;
-}
-
-static void print_row(const char *name, uint64_t tensors, uint64_t parameters, uint64_t bytes,
-                      const char *types)
-{
-    char count[FORMAT_SIZE], size[FORMAT_SIZE];
-    printf("%-10s %8llu %11s %11s %8.3f  %s\n", name, (unsigned long long)tensors,
-           format_count(parameters, count), format_bytes(bytes, size),
-           bits_per_weight(bytes, parameters), types);
-}
-
 static void print_plan(const vl2_pack_summary *plan)
 {
     char file[FORMAT_SIZE], all[FORMAT_SIZE], paged[FORMAT_SIZE], cache[FORMAT_SIZE],
         left_out[FORMAT_SIZE], source[FORMAT_SIZE];
-    printf("%-10s %8s %11s %11s %8s  %s\n", "group", "tensors", "parameters", "bytes", "bits",
-           "types");
-    for (size_t i = 0; i < plan->group_count; i++) {
-        const vl2_pack_group *group = &plan->groups[i];
-        print_row(group->name, group->tensors, group->parameters, group->bytes, group->types);
-    }
-    print_row("all", plan->tensors, plan->parameters, plan->weight_bytes, "");
+    weight_groups_print(plan);
     printf("\nfile       about %s (%.2f GB) from %s\n", format_bytes(plan->file_bytes, file),
            (double)plan->file_bytes * 1e-9, format_bytes(plan->source_bytes, source));
     if (plan->left_out_tensors > 0) {
@@ -57,21 +38,8 @@ static void print_plan(const vl2_pack_summary *plan)
            format_bytes(plan->kv_bytes, cache));
 }
 
-static json_t *group_json(const vl2_pack_group *group)
-{
-    return json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:f}", "name", group->name, "types",
-                     group->types, "tensors", (json_int_t)group->tensors, "parameters",
-                     (json_int_t)group->parameters, "bytes", (json_int_t)group->bytes, "memory",
-                     (json_int_t)group->memory, "bits",
-                     bits_per_weight(group->bytes, group->parameters));
-}
-
 static json_t *plan_json(const vl2_pack_summary *plan)
 {
-    json_t *groups = json_array();
-    for (size_t i = 0; i < plan->group_count; i++) {
-        json_array_append_new(groups, group_json(&plan->groups[i]));
-    }
     return json_pack(
         "{s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:I, s:I, s:I, s:I, s:I, s:o}", "estimated",
         plan->estimated, "file_bytes", (json_int_t)plan->file_bytes, "weight_bytes",
@@ -81,7 +49,7 @@ static json_t *plan_json(const vl2_pack_summary *plan)
         "left_out_tensors", (json_int_t)plan->left_out_tensors, "left_out_bytes",
         (json_int_t)plan->left_out_bytes, "memory_resident", (json_int_t)plan->memory_resident,
         "memory_paged", (json_int_t)plan->memory_paged, "kv_bytes", (json_int_t)plan->kv_bytes,
-        "groups", groups);
+        "groups", weight_groups_json(plan));
 }
 
 static int show_plan(const arguments *arguments, const vl2_pack_options *options)

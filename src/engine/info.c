@@ -2,6 +2,7 @@
 #include "engine/model.h"
 
 #include "model/kvcache.h"
+#include "weights/pack_summary.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -120,4 +121,44 @@ void vl2_model_get_info(const vl2_model *model, vl2_model_info *info)
     info->tensors = (int)weight_store_count(model->store);
     info->file_bytes = weight_store_file_bytes(model->store);
     info->unexpected_count = model->unexpected_count;
+}
+
+bool vl2_model_get_pack(const vl2_model *model, vl2_pack_summary *summary)
+{
+    const pack_file *file = weight_store_pack(model->store);
+    memset(summary, 0, sizeof(*summary));
+    if (file == NULL) {
+        return false;
+    }
+    pack_tally tally;
+    pack_tally_begin(&tally, summary);
+    for (size_t i = 0; i < pack_tensor_count(file); i++) {
+        const pack_tensor *tensor = pack_tensor_get(file, i);
+        const pack_record *record = pack_record_get(file, tensor->record);
+        pack_tally_tensor counted = {.group = tensor->group, .layout = tensor->layout,
+                                     .source = (data_type)(tensor->source - PACK_F32),
+                                     .layer = record->layer, .expert = record->expert,
+                                     .elements = 1};
+        for (int d = 0; d < tensor->rank; d++) {
+            counted.elements *= tensor->shape[d];
+        }
+        for (int f = 0; f < tensor->frame_count; f++) {
+            counted.content += tensor->frames[f].content;
+            counted.stored += tensor->frames[f].stored;
+        }
+        pack_tally_add(&tally, &counted);
+    }
+    pack_tally_end(&tally);
+    summary->file_bytes = pack_size(file);
+    summary->records = pack_record_count(file);
+    summary->kv_bytes = (uint64_t)kvcache_token_bytes(&model->config.language) *
+                        (uint64_t)model->config.language.positions;
+    return true;
+}
+
+const char *vl2_model_get_meta(const vl2_model *model, size_t *size)
+{
+    const pack_file *file = weight_store_pack(model->store);
+    *size = 0;
+    return file != NULL ? pack_meta(file, size) : NULL;
 }

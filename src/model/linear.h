@@ -49,8 +49,8 @@ vl2_status linear_reserve(compute *compute, size_t rows, size_t inputs, vl2_erro
 void linear_run(const compute *compute, const linear_call *call);
 
 /* One panel of it on the calling worker: outputs [first, first + count). count <= LINEAR_PANEL, or
- * LINEAR_WIDE_PANEL if there are more than LINEAR_FEW rows and w is not packed. For stages that make
- * task lists of their own. */
+ * LINEAR_WIDE_PANEL if there are more than LINEAR_FEW rows and w is not packed. For stages that
+ * make task lists of their own. */
 void linear_panel(const compute *compute, int worker, const linear_call *call, size_t first,
                   size_t count);
 

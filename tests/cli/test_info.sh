@@ -95,6 +95,19 @@ broken "$weights"
     > "$work/broken/$weights"
 broken 'XF16'
 
+# A packed file: groups with bytes and bits, for people and for programs.
+expect 0 "$vl2" pack "$model" -o "$work/mixed.vl2" -q
+expect 0 "$vl2" info "$work/mixed.vl2"
+grep -q '"quant":"mixed"' "$work/out" || failed "how the file was packed is not shown"
+grep -Eq '^experts +[0-9]+ .* int4-codebook' "$work/out" || failed "no row for the experts"
+grep -Eq '^router +[0-9]+ .* f32' "$work/out" || failed "no row for the router"
+expect 0 "$vl2" info "$work/mixed.vl2" --json
+test "$("$json_field" data_type < "$work/out")" != bf16 || failed "the packed file is bf16"
+test "$("$json_field" file_bytes < "$work/out")" = "$(wc -c < "$work/mixed.vl2")" ||
+    failed "file_bytes of a packed file"
+head -c 9000 "$work/mixed.vl2" > "$work/cut.vl2"
+expect_error 3 'cut.vl2' "$vl2" info "$work/cut.vl2"
+
 if test "$(id -u)" -ne 0; then
     break_model
     chmod 000 "$work/broken"

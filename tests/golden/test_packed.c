@@ -10,7 +10,8 @@
 
 /* What a preset may change on these checkpoints. They are as sensitive as can be: random weights of
  * some dozens of columns, where a small change makes the router choose other experts. The
- * reference itself, with noise of 0.1 % on its weights, moves the logits by up to 0.17 and changes a token. */
+ * reference itself, with noise of 0.1 % on its weights, moves the logits by up to 0.17 and changes
+ * a token. */
 typedef struct preset {
     const char *name;
     double error;  /* relative RMS of the logits, mean over the steps of a case */
