@@ -273,6 +273,13 @@ vl2_status pack_expand(const pack_file *file, const pack_tensor *tensor, const p
     return VL2_OK;
 }
 
+void pack_release(const pack_file *file, const pack_frame *frame)
+{
+    if (file->mapped.data != NULL) { /* borrowed bytes would be lost */
+        file_release(file->data + frame->offset, (size_t)frame->stored);
+    }
+}
+
 /* ------------------------------------------------------------------------------------ blobs */
 
 static const pack_frame *find_blob(const pack_file *file, const char *name)

@@ -92,4 +92,8 @@ vl2_status pack_check(const pack_file *file, const pack_tensor *tensor, const pa
 vl2_status pack_expand(const pack_file *file, const pack_tensor *tensor, const pack_frame *frame,
                        void *out, vl2_error *error);
 
+/* Gives the memory of a frame's mapped bytes back; they are read again when they are touched. For
+ * whoever goes through a whole file. */
+void pack_release(const pack_file *file, const pack_frame *frame);
+
 #endif

@@ -441,35 +441,38 @@ static vl2_status read_tensors(const pack_reading *reading, const table *table)
 
 /* ------------------------------------------------------------------------------------ records */
 
-static bool ends_with(const char *text, const char *end)
+/* What an expert's record says of itself is what its tensors' names say. Gate and up are used
+ * before down has arrived, so that their order matters. */
+static vl2_status check_expert(const pack_reading *reading, size_t index, const pack_record *record)
 {
-    size_t length = strlen(text), part = strlen(end);
-    return length >= part && strcmp(text + length - part, end) == 0;
+    static const weight_part parts[] = {WEIGHT_GATE, WEIGHT_UP, WEIGHT_DOWN};
+    static const char *const names[] = {"gate", "up", "down"};
+    if (record->tensor_count != 3) {
+        return fail_equal(reading, "record", index, "tensor_count", record->tensor_count, 3);
+    }
+    for (int i = 0; i < 3; i++) {
+        weight_place place = weight_place_of(record->tensors[i].name);
+        if (place.part != parts[i] || place.layer != record->layer ||
+            place.expert != record->expert) {
+            return vl2_fail(reading->error, VL2_ERROR_MODEL,
+                            "%s: record %zu: found %.200s as number %d, expected %s of layer %d, "
+                            "expert %d",
+                            reading->file->name, index, record->tensors[i].name, i + 1, names[i],
+                            record->layer, record->expert);
+        }
+    }
+    return VL2_OK;
 }
 
-/* Gate and up are used before down has arrived, so that their order matters. */
 static vl2_status check_place(const pack_reading *reading, size_t index, const pack_record *record)
 {
-    static const char *const parts[] = {"gate_proj.weight", "up_proj.weight", "down_proj.weight"};
     if (record->layer < -1 || record->expert < -1 || (record->expert >= 0 && record->layer < 0)) {
         return vl2_fail(reading->error, VL2_ERROR_MODEL,
                         "%s: record %zu: found layer %d and expert %d, expected -1 or more, and a "
                         "layer for each expert",
                         reading->file->name, index, record->layer, record->expert);
     }
-    if (record->expert >= 0 && record->tensor_count != 3) {
-        return fail_equal(reading, "record", index, "tensor_count", record->tensor_count, 3);
-    }
-    for (int i = 0; record->expert >= 0 && i < 3; i++) {
-        if (!ends_with(record->tensors[i].name, parts[i])) {
-            return vl2_fail(reading->error, VL2_ERROR_MODEL,
-                            "%s: record %zu (layer %d, expert %d): found %.200s, expected the "
-                            "expert's %s as number %d",
-                            reading->file->name, index, record->layer, record->expert,
-                            record->tensors[i].name, parts[i], i + 1);
-        }
-    }
-    return VL2_OK;
+    return record->expert >= 0 ? check_expert(reading, index, record) : VL2_OK;
 }
 
 /* The record's frames lie where it lies, and nothing else does. */

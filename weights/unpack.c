@@ -83,7 +83,9 @@ static vl2_status open_planes(passage *passage, vl2_error *error)
 static void close_planes(const passage *passage)
 {
     for (int i = 0; i < passage->tensor->frame_count; i++) {
+        const pack_frame *frame = &passage->tensor->frames[i];
         base_free(passage->expanded[i]);
+        pack_release(passage->job->file, frame);
     }
 }
 
@@ -304,6 +306,19 @@ static vl2_status list_tensors(unpacking *job, data_type type, vl2_error *error)
     return VL2_OK;
 }
 
+/* The whole work is one phase of the team, as there are many small tensors. */
+typedef struct phase {
+    const checkpoint_plan *plan;
+    vl2_status status;
+    vl2_error *error;
+} phase;
+
+static void write_all(void *context)
+{
+    phase *phase = context;
+    phase->status = checkpoint_write(phase->plan, phase->error);
+}
+
 static vl2_status run(unpacking *job, vl2_error *error)
 {
     const vl2_unpack_options *options = job->options;
@@ -320,7 +335,9 @@ static vl2_status run(unpacking *job, vl2_error *error)
     job->pieces = 2 * (size_t)job->team->threads;
     job->pieces = job->pieces < LEAST_PIECES ? LEAST_PIECES : job->pieces;
     clock_gettime(CLOCK_MONOTONIC, &job->start);
-    return checkpoint_write(&plan, error);
+    phase phase = {&plan, VL2_OK, error};
+    team_enter(job->team, write_all, &phase);
+    return phase.status;
 }
 
 vl2_status unpack_write(const pack_file *file, const vl2_unpack_options *options, const team *team,

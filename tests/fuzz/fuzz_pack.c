@@ -7,8 +7,8 @@
  * beyond them. The bytes are tried as a whole file as well.
  *
  *     clang -g -O1 -fsanitize=fuzzer,address,undefined -D_GNU_SOURCE -I. -Isrc -fopenmp \
- *         tests/fuzz/fuzz_pack.c weights/pack_{file,format,head,index,verify}.c simd/layout.c \
- *         src/base/{alloc,crew,error,file,processors,team,tensor}.c \
+ *         tests/fuzz/fuzz_pack.c weights/pack_{file,format,head,index,verify}.c weights/place.c \
+ *         simd/layout.c src/base/{alloc,crew,error,file,processors,team,tensor}.c \
  *         -lzstd -lxxhash -ljansson -lm -o fuzz_pack
  *     ./fuzz_pack CORPUS tests/data/weights/pack */
 #include "fuzz_pack.h"

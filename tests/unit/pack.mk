@@ -36,3 +36,10 @@ tests_unit_test_pack_resume_LDADD = $(test_ldadd)
 tests_unit_test_pack_change_SOURCES = tests/unit/test_pack_change.c $(pack_data)
 tests_unit_test_pack_change_CPPFLAGS = $(pack_cppflags)
 tests_unit_test_pack_change_LDADD = $(test_ldadd)
+
+# Both.
+check_PROGRAMS += tests/unit/test_pack_round
+TESTS += tests/unit/test_pack_round
+tests_unit_test_pack_round_SOURCES = tests/unit/test_pack_round.c $(pack_data)
+tests_unit_test_pack_round_CPPFLAGS = $(pack_cppflags)
+tests_unit_test_pack_round_LDADD = $(test_ldadd)

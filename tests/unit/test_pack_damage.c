@@ -235,6 +235,8 @@ static void test_records(void **state)
         {"RECD", 0, 24, 4, UINT32_MAX - 1, "record 0: found layer -2 and expert -1"},
         {"RECD", 0, 28, 4, UINT32_MAX - 1, "record 0: found layer -1 and expert -2"},
         {"RECD", 0, 28, 4, 0, "record 0: found layer -1 and expert 0, expected"},
+        {"RECD", 3, 24, 4, 2, "as number 1, expected gate of layer 2, expert 1"},
+        {"RECD", 3, 28, 4, 2, "as number 1, expected gate of layer 1, expert 2"},
         {"RECD", 2, 28, 4, 0, "record 2.tensor_count: found 5, expected 3"},
     };
     expect_changes_refused(changes, COUNT(changes));
@@ -251,9 +253,8 @@ static void test_expert_order(void **state)
     pack_put(bytes, gate, 4, second);
     pack_put(bytes, up, 4, first);
     pack_seal(bytes, size);
-    expect_refused(bytes, size,
-                   "record 3 (layer 1, expert 1): found language.model.layers.1.mlp."
-                   "experts.1.up_proj.weight, expected");
+    expect_refused(bytes, size, "record 3: found language.model.layers.1.mlp.experts.1.up_proj."
+                                "weight as number 1, expected gate of layer 1, expert 1");
     free(bytes);
 }
 
