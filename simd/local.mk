@@ -21,7 +21,8 @@ libsimd_la_SOURCES = \
 # Every ISA has one small file per operation: simd/lanes/ with that ISA's registers.
 simd_lanes = \
 	simd/lanes/activation.h simd/lanes/bytes.h simd/lanes/common.h simd/lanes/exponential.h \
-	simd/lanes/matmul.h simd/lanes/norm.h simd/lanes/packed.h simd/lanes/packed_decode.h \
+	simd/lanes/many_chunk.h simd/lanes/many_dots.h simd/lanes/many_words.h simd/lanes/matmul.h \
+	simd/lanes/norm.h simd/lanes/packed.h simd/lanes/packed_decode.h simd/lanes/packed_many.h \
 	simd/lanes/quantize.h simd/lanes/softmax.h simd/lanes/vector.h simd/lanes/widen.h
 
 if ARCH_X86
@@ -39,12 +40,15 @@ libsimd_avx2_la_SOURCES = $(simd_lanes) \
 	simd/x86/norm_avx2.c \
 	simd/x86/packed_avx2.c \
 	simd/x86/packed_decode_avx2.c \
+	simd/x86/packed_many_avx2.c \
 	simd/x86/quantize_avx2.c \
 	simd/x86/softmax_avx2.c \
 	simd/x86/vector_avx2.c \
-	simd/x86/widen_avx2.c
+	simd/x86/widen_avx2.c \
+	simd/x86/words_avx2.h
 libsimd_avxvnni_la_CFLAGS = $(AM_CFLAGS) -mavx2 -mfma -mf16c -mavxvnni
-libsimd_avxvnni_la_SOURCES = $(simd_lanes) simd/x86/dot_avxvnni.h simd/x86/packed_avxvnni.c
+libsimd_avxvnni_la_SOURCES = $(simd_lanes) simd/x86/dot_avxvnni.h simd/x86/packed_avxvnni.c \
+	simd/x86/packed_many_avxvnni.c
 libsimd_avx512_la_CFLAGS = $(AM_CFLAGS) -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512dq \
 	-mavx512vl
 libsimd_avx512_la_SOURCES = $(simd_lanes) \
@@ -56,12 +60,15 @@ libsimd_avx512_la_SOURCES = $(simd_lanes) \
 	simd/x86/norm_avx512.c \
 	simd/x86/packed_avx512.c \
 	simd/x86/packed_decode_avx512.c \
+	simd/x86/packed_many_avx512.c \
 	simd/x86/quantize_avx512.c \
 	simd/x86/softmax_avx512.c \
 	simd/x86/vector_avx512.c \
-	simd/x86/widen_avx512.c
+	simd/x86/widen_avx512.c \
+	simd/x86/words_avx512.h
 libsimd_vnni_la_CFLAGS = $(libsimd_avx512_la_CFLAGS) -mavx512vnni
-libsimd_vnni_la_SOURCES = $(simd_lanes) simd/x86/dot_vnni.h simd/x86/packed_vnni.c
+libsimd_vnni_la_SOURCES = $(simd_lanes) simd/x86/dot_vnni.h simd/x86/packed_vnni.c \
+	simd/x86/packed_many_vnni.c
 else
 if ARCH_ARM
 libsimd_la_SOURCES += simd/arm/arm.h simd/arm/cpu_arm.c simd/arm/init_arm.c
@@ -76,13 +83,15 @@ libsimd_neon_la_SOURCES = $(simd_lanes) \
 	simd/arm/matmul_neon.c \
 	simd/arm/norm_neon.c \
 	simd/arm/packed_decode_neon.c \
+	simd/arm/packed_many_neon.c \
 	simd/arm/packed_neon.c \
 	simd/arm/quantize_neon.c \
 	simd/arm/softmax_neon.c \
 	simd/arm/vector_neon.c \
 	simd/arm/widen_neon.c
 libsimd_dotprod_la_CFLAGS = $(AM_CFLAGS) -march=armv8.2-a+dotprod
-libsimd_dotprod_la_SOURCES = $(simd_lanes) simd/arm/dot_dotprod.h simd/arm/packed_dotprod.c
+libsimd_dotprod_la_SOURCES = $(simd_lanes) simd/arm/dot_dotprod.h simd/arm/packed_dotprod.c \
+	simd/arm/packed_many_dotprod.c
 else
 libsimd_la_SOURCES += simd/ref/arch_none.c
 endif

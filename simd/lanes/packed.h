@@ -41,35 +41,62 @@ LANES_INLINE void prefetch_codes(const uint8_t *codes, size_t bytes)
     }
 }
 
-/* One block of one part; kind, part and batch are constants. */
-LANES_INLINE void multiply_block(packed_kind kind, const packed_task *task, size_t panel,
-                                 size_t index, const char *x, size_t part, size_t batch,
-                                 dot_sums *sums)
+/* Sums of a run, in integers. */
+typedef struct run_sums {
+    dot_sums of[FEW_BATCH][PARTS];
+} run_sums;
+
+/* Unit `unit` of a block; kind, unit and batch are constants. */
+LANES_INLINE void multiply_unit(packed_kind kind, const packed_block *block, size_t unit,
+                                const bytes constants[PARTS], const dot_scale scales[PARTS],
+                                const char *x, size_t x_stride, size_t batch, run_sums *sums)
 {
-    const packed_block block = packed_find_block(kind, &task->weights, panel, index);
-    const bytes constant = packed_constant(kind, &task->weights, &block, part);
-    const dot_scale scale = block.scales == NULL ? dot_scale_one()
-                                                 : dot_load_scale(block.scales + part * LANES);
-    if (part == 0) {
-        prefetch_codes(block.codes, task->weights.block_codes);
+    dot_weight weights[PARTS];
+#pragma GCC unroll 2
+    for (size_t part = 0; part < PARTS; part++) {
+        weights[part] = dot_prepare(packed_values(kind, block, constants[part], unit, part));
     }
 #pragma GCC unroll 8
     for (size_t b = 0; b < batch; b++) {
-        const char *row = x + b * task->x_stride;
-        sums[b] = dot_begin(sums[b], activation_sums(row, task->columns)[index]);
+        const bytes codes = bytes_broadcast(x + b * x_stride + unit * LAYOUT_UNIT);
+#pragma GCC unroll 2
+        for (size_t part = 0; part < PARTS; part++) {
+            sums->of[b][part] = dot_add(sums->of[b][part], weights[part], codes, scales[part]);
+        }
     }
-#pragma GCC unroll 8
-    for (size_t unit = 0; unit < BLOCK_UNITS; unit++) {
-        const dot_weight weight = dot_prepare(packed_values(kind, &block, constant, unit, part));
+}
+
+/* One block; kind and batch are constants. */
+LANES_INLINE void multiply_block(packed_kind kind, const packed_task *task, size_t panel,
+                                 size_t index, const char *x, size_t batch, run_sums *sums)
+{
+    const packed_block block = packed_find_block(kind, &task->weights, panel, index);
+    bytes constants[PARTS];
+    dot_scale scales[PARTS];
+    prefetch_codes(block.codes, task->weights.block_codes);
+#pragma GCC unroll 2
+    for (size_t part = 0; part < PARTS; part++) {
+        constants[part] = packed_constant(kind, &task->weights, &block, part);
+        scales[part] = block.scales == NULL ? dot_scale_one()
+                                            : dot_load_scale(block.scales + part * LANES);
 #pragma GCC unroll 8
         for (size_t b = 0; b < batch; b++) {
-            const char *row = x + b * task->x_stride + index * LAYOUT_COLUMNS;
-            sums[b] = dot_add(sums[b], weight, bytes_broadcast(row + unit * LAYOUT_UNIT), scale);
+            const char *row = x + b * task->x_stride;
+            sums->of[b][part] =
+                dot_begin(sums->of[b][part], activation_sums(row, task->columns)[index]);
         }
     }
 #pragma GCC unroll 8
-    for (size_t b = 0; b < batch; b++) {
-        sums[b] = dot_end(sums[b], scale);
+    for (size_t unit = 0; unit < BLOCK_UNITS; unit++) {
+        multiply_unit(kind, &block, unit, constants, scales, x + index * LAYOUT_COLUMNS,
+                      task->x_stride, batch, sums);
+    }
+#pragma GCC unroll 2
+    for (size_t part = 0; part < PARTS; part++) {
+#pragma GCC unroll 8
+        for (size_t b = 0; b < batch; b++) {
+            sums->of[b][part] = dot_end(sums->of[b][part], scales[part]);
+        }
     }
 }
 
@@ -78,21 +105,24 @@ LANES_INLINE void multiply_run(packed_kind kind, const packed_task *task, size_t
 {
     size_t first = run * RUN_BLOCKS, end = first + RUN_BLOCKS;
     end = end < task->weights.blocks ? end : task->weights.blocks;
+    run_sums products;
+#pragma GCC unroll 8
+    for (size_t b = 0; b < batch; b++) {
 #pragma GCC unroll 2
-    for (size_t part = 0; part < PARTS; part++) {
-        dot_sums products[FEW_BATCH];
-#pragma GCC unroll 8
-        for (size_t b = 0; b < batch; b++) {
-            products[b] = dot_zero();
+        for (size_t part = 0; part < PARTS; part++) {
+            products.of[b][part] = dot_zero();
         }
-        for (size_t index = first; index < end; index++) {
-            multiply_block(kind, task, panel, index, x, part, batch, products);
-        }
+    }
+    for (size_t index = first; index < end; index++) {
+        multiply_block(kind, task, panel, index, x, batch, &products);
+    }
 #pragma GCC unroll 8
-        for (size_t b = 0; b < batch; b++) {
-            float scale = activation_scales(x + b * task->x_stride, task->columns)[run];
+    for (size_t b = 0; b < batch; b++) {
+        const float scale = activation_scales(x + b * task->x_stride, task->columns)[run];
+#pragma GCC unroll 2
+        for (size_t part = 0; part < PARTS; part++) {
             sums->of[b][part] =
-                lanes_fma(lanes_set(scale), dot_floats(products[b]), sums->of[b][part]);
+                lanes_fma(lanes_set(scale), dot_floats(products.of[b][part]), sums->of[b][part]);
         }
     }
 }
@@ -175,11 +205,4 @@ void KERNEL(matmul_packed)(const packed_matrix *matrix, size_t first_row, size_t
         multiply_panels(PACKED_ZEROS, &task, first_row, rows, batch);
         break;
     }
-}
-
-void KERNEL(matmul_packed_many)(const packed_matrix *matrix, size_t first_row, size_t rows,
-                                const void *x, size_t x_stride, size_t batch, float *y,
-                                size_t y_stride)
-{
-    KERNEL(matmul_packed)(matrix, first_row, rows, x, x_stride, batch, y, y_stride);
 }

@@ -6,6 +6,14 @@
 
 typedef __m256i bytes;
 
+/* sum + a, in 32 bits, where sum was. Left to itself, gcc adds a whole block up as a tree, for
+ * which there are not enough registers. */
+static inline __m256i add_in_place(__m256i sum, __m256i a)
+{
+    __asm__("vpaddd %1, %0, %0" : "+x"(sum) : "x"(a));
+    return sum;
+}
+
 static inline bytes bytes_load(const void *p)
 {
     return _mm256_loadu_si256(p);

@@ -42,9 +42,7 @@ static inline dot_sums dot_begin(dot_sums sums, int32_t codes_sum)
 static inline dot_sums dot_add(dot_sums sums, dot_weight weight, bytes x, dot_scale scale)
 {
     __m256i pairs = _mm256_maddubs_epi16(weight.magnitude, _mm256_sign_epi8(x, weight.value));
-    sums.total = _mm256_add_epi32(sums.total, _mm256_madd_epi16(pairs, scale.twice));
-    /* Left alone, gcc adds a whole block up as a tree, for which there are not enough registers. */
-    __asm__("" : "+x"(sums.total));
+    sums.total = add_in_place(sums.total, _mm256_madd_epi16(pairs, scale.twice));
     return sums;
 }
 static inline dot_sums dot_end(dot_sums sums, dot_scale scale)

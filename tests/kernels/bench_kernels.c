@@ -4,21 +4,21 @@
  *
  * Matrix slots are timed on weights that no cache holds (GB/s of weights, share of the read
  * bandwidth) and on weights in L2 (Gflop/s); the others on one row of 2048 numbers (ns, numbers per
- * ns). Best of several. */
-#include "tests/kernels/harness.h"
+ * ns). Best of several. Packed weights: bench_packed.c. */
+#include "tests/kernels/bench.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-#define BIG_BYTES ((size_t)256 << 20)
+#define BIG_BYTES BENCH_BIG_BYTES
 #define ROW       2048
 #define K_BIG     2560
 #define K_SMALL   1024
 #define ROWS_L2   64
 #define BATCH_MAX 8
-#define REPEATS   7
+#define REPEATS   BENCH_REPEATS
 
 typedef struct bench {
     unsigned char *big; /* BIG_BYTES */
@@ -28,30 +28,50 @@ typedef struct bench {
     const char *prefix;
 } bench;
 
-static double now(void)
+double bench_now(void)
 {
     struct timespec time;
     clock_gettime(CLOCK_MONOTONIC, &time);
     return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
 }
 
-/* The C library's search for a byte that is not there: its widest loads, and nothing else to do. */
-static bool read_all(const unsigned char *memory, size_t bytes)
+double bench_pieces(bench_piece *run, void *context)
 {
-    return memchr(memory, 0xff, bytes) == NULL;
+    double best[BENCH_PIECES], sum = 0;
+    for (int i = 0; i < BENCH_REPEATS; i++) {
+        for (size_t piece = 0; piece < BENCH_PIECES; piece++) {
+            double start = bench_now();
+            run(context, piece);
+            double seconds = bench_now() - start;
+            best[piece] = i == 0 || seconds < best[piece] ? seconds : best[piece];
+        }
+    }
+    for (size_t piece = 0; piece < BENCH_PIECES; piece++) {
+        sum += best[piece];
+    }
+    return sum;
 }
 
-static double measure_read(const bench *b)
+double bench_once(bench_piece *run, void *context)
 {
     double best = 1e9;
-    bool absent = true;
-    for (int i = 0; i < REPEATS; i++) {
-        double start = now();
-        absent &= read_all(b->big, BIG_BYTES);
-        double seconds = now() - start;
+    for (size_t i = 0; i < 50 * BENCH_REPEATS; i++) {
+        double start = bench_now();
+        run(context, i);
+        double seconds = bench_now() - start;
         best = seconds < best ? seconds : best;
     }
-    return absent ? (double)BIG_BYTES / best : 0;
+    return best;
+}
+
+/* The C library's search for a byte that is not there: its widest loads, and nothing else to do. */
+static void read_piece(void *context, size_t piece)
+{
+    const size_t bytes = BIG_BYTES / BENCH_PIECES;
+    if (memchr((unsigned char *)context + piece * bytes, 0xff, bytes) != NULL) {
+        fprintf(stderr, "bench_kernels: memory holds what it should not\n");
+        exit(1);
+    }
 }
 
 /* Runs one slot once. */
@@ -132,11 +152,11 @@ static double time_slot(run_slot *run, const bench *b, const kernels *k, int slo
         for (size_t j = 0; j < 2 * ROW; j++) {
             b->a[j] = (float)(j % 101) * 0.05f - 2.5f;
         }
-        double start = now();
+        double start = bench_now();
         for (size_t t = 0; t < times; t++) {
             run(b, k, slot, rows, columns, batch);
         }
-        double seconds = now() - start;
+        double seconds = bench_now() - start;
         if (seconds < 2e-3) {
             times *= 2;
             continue;
@@ -178,7 +198,7 @@ static void bench_slot(const bench *b, const kernels *k, int slot)
     }
 }
 
-static void *memory(size_t count, size_t size)
+void *bench_memory(size_t count, size_t size)
 {
     void *block = calloc(count, size);
     if (block == NULL) {
@@ -190,9 +210,15 @@ static void *memory(size_t count, size_t size)
 
 int main(int argc, char **argv)
 {
-    bench b = {memory(BIG_BYTES, 1), memory(BATCH_MAX * K_BIG, 4),
-               memory(BATCH_MAX * (BIG_BYTES / 2 / K_BIG + ROWS_L2), 4), memory(2 * ROW, 4),
-               memory(2 * ROW, 4), memory(2 * ROW, 4), 0, argc > 1 ? argv[1] : ""};
+    bench b = {
+        .big = bench_memory(BIG_BYTES, 1),
+        .x = bench_memory(BATCH_MAX * K_BIG, 4),
+        .y = bench_memory(BATCH_MAX * (BIG_BYTES / 2 / K_BIG + ROWS_L2), 4),
+        .a = bench_memory(2 * ROW, 4),
+        .b = bench_memory(2 * ROW, 4),
+        .c = bench_memory(2 * ROW, 4),
+        .prefix = argc > 1 ? argv[1] : "",
+    };
     for (size_t i = 0; i < BIG_BYTES / 2; i++) { /* small numbers in every format */
         const uint16_t half = (uint16_t)(0x3c00u + i % 97);
         memcpy(b.big + 2 * i, &half, 2);
@@ -203,13 +229,18 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < 2 * ROW; i++) {
         b.b[i] = (float)(i % 64) * 0.01f;
     }
-    b.read_bandwidth = measure_read(&b);
+    b.read_bandwidth = (double)BIG_BYTES / bench_pieces(read_piece, b.big);
     printf("reading memory: %.2f GB/s with one thread\n", b.read_bandwidth * 1e-9);
     test_table tables[TEST_TABLES_MAX];
     int count = test_tables(tables);
     for (int slot = 0; slot < KERNEL_COUNT; slot++) {
         for (int i = 0; i < count; i++) {
             bench_slot(&b, &tables[i].kernels, slot);
+        }
+    }
+    for (int i = 0; i < count; i++) {
+        if (strcmp(tables[i].kernels.isa[KERNEL_matmul_packed], "ref") != 0) { /* takes hours */
+            bench_packed(&tables[i].kernels, b.big, b.read_bandwidth, b.prefix);
         }
     }
     return 0;

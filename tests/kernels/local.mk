@@ -17,7 +17,9 @@ tests_kernels_test_kernels_LDADD = $(simd_libs)
 # Not part of make check: prints GB/s and ns per slot.
 noinst_PROGRAMS += tests/kernels/bench_kernels
 tests_kernels_bench_kernels_SOURCES = \
+	tests/kernels/bench.h \
 	tests/kernels/bench_kernels.c \
+	tests/kernels/bench_packed.c \
 	tests/kernels/harness.c tests/kernels/harness.h
 tests_kernels_bench_kernels_LDADD = $(simd_libs)
 

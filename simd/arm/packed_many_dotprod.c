@@ -1,0 +1,8 @@
+/* The kernels of simd/lanes/packed_many.h for NEON with dot products. */
+#define KERNEL(slot) slot##_dotprod
+#include "simd/arm/dot_dotprod.h"
+
+#define MANY_BATCH 4
+
+#include "simd/lanes/many_dots.h"
+#include "simd/lanes/packed_many.h"

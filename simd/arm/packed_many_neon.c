@@ -1,0 +1,7 @@
+/* The kernels of simd/lanes/packed_many.h for this ISA. */
+#include "simd/arm/dot_neon.h"
+
+#define MANY_BATCH 3
+
+#include "simd/lanes/many_dots.h"
+#include "simd/lanes/packed_many.h"

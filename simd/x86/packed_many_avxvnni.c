@@ -1,0 +1,8 @@
+/* The kernels of simd/lanes/packed_many.h for AVX-VNNI. */
+#define KERNEL(slot) slot##_avxvnni
+#include "simd/x86/dot_avxvnni.h"
+
+#define MANY_BATCH 6
+
+#include "simd/lanes/many_dots.h"
+#include "simd/lanes/packed_many.h"
