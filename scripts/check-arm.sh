@@ -1,8 +1,9 @@
 #!/bin/sh
-# Builds simd/ and the kernel tests for ARMv8-A and runs them under qemu-aarch64, on processors with and
-# without the extensions: make check of the kernels for who has no ARM machine. They need libc only, so
-# that no library of the other architecture has to be installed.
+# vl2 on ARM for who has no ARM machine, under qemu-aarch64: the kernel tests on processors with and
+# without the extensions; then the whole program on files packed here, whose answers must be those that
+# this machine gives.
 #   scripts/check-arm.sh [BUILD-FOLDER]      a temporary folder if none is named
+# VL2 names the vl2 of this machine; without it one is built.
 set -eu
 source=$(cd "$(dirname "$0")/.." && pwd)
 "$source/scripts/install-deps.sh" cross
@@ -31,4 +32,29 @@ $compiler $flags -static -o "$folder/test_kernels" "$source"/simd/*.c \
 for cpu in cortex-a53 cortex-a76 max; do
     echo "qemu-aarch64 -cpu $cpu"
     "$qemu" -cpu "$cpu" "$folder/test_kernels"
+done
+
+echo "the whole program"
+build() { # FOLDER CONFIGURE-OPTION...: builds vl2 there
+    mkdir -p "$1"
+    (cd "$1" && shift && "$source/configure" --disable-shared "$@" >configure.out && make -s vl2)
+}
+PKG_CONFIG_LIBDIR=/usr/lib/aarch64-linux-gnu/pkgconfig:/usr/share/pkgconfig \
+    build "$folder/arm" --host=aarch64-linux-gnu
+native=${VL2:-$folder/native/vl2}
+[ -n "${VL2:-}" ] || build "$folder/native"
+xz -dc "$source/tests/data/golden/small.tar.xz" | tar -C "$folder" -xf -
+unset VL2_CPU
+for quant in bf16 int8 mixed; do
+    packed=$folder/small-$quant.vl2
+    "$native" pack "$folder/small" -o "$packed" --quant "$quant" -q -y
+    ask() { "$@" ask -m "$packed" -p "What is this?" -n 24 --ignore-eos --json |
+        sed 's/.*"tokens":\[\([0-9,]*\)\].*/\1/'; }
+    here=$(ask "$native")
+    there=$(ask "$qemu" -cpu max "$folder/arm/vl2")
+    [ -n "$here" ] && [ "$here" = "$there" ] || {
+        echo "$quant: tokens on ARM $there, here $here"
+        exit 1
+    }
+    echo "  $quant: the same tokens: $here"
 done
