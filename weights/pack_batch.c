@@ -84,6 +84,25 @@ static vl2_status fail_tensor(const pack_batch *batch, const tensor_view *tensor
                     reason->message);
 }
 
+/* A tensor that is being encoded. */
+typedef struct passage {
+    pack_step *step;
+    void *user;
+    const uint8_t *mapped; /* what is not given back yet; NULL: it was changed and lies elsewhere */
+    size_t number, changed; /* bytes of one number in the checkpoint and on its way */
+} passage;
+
+/* Gives the pages of the checkpoint back as they are read: one tensor may be large. */
+static bool pass(uint64_t bytes, void *user)
+{
+    passage *passage = user;
+    if (passage->mapped != NULL) {
+        file_release(passage->mapped, (size_t)bytes);
+        passage->mapped += bytes;
+    }
+    return passage->step(bytes / passage->changed * passage->number, passage->user);
+}
+
 static vl2_status encode_tensor(pack_batch *batch, const pack_planned_tensor *tensor,
                                 const pack_item *items, pack_step *step, void *user,
                                 vl2_error *error)
@@ -108,7 +127,10 @@ static vl2_status encode_tensor(pack_batch *batch, const pack_planned_tensor *te
                              &owned, job->change_user, &reason);
     }
     if (status == VL2_OK) {
-        status = pack_encode(tensor, &source, importance, job->team, step, user, planes, &reason);
+        passage passage = {step, user, owned == NULL ? source.data : NULL,
+                           data_type_size(tensor->source->type), data_type_size(source.type)};
+        status = pack_encode(tensor, &source, importance, job->team, pass, &passage, planes,
+                             &reason);
     }
     base_free(owned);
     file_release(tensor->source->data, (size_t)tensor->source_bytes);

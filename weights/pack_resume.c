@@ -7,8 +7,11 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <xxhash.h>
 #include <zstd.h>
+
+#define CHECKED_BYTES ((uint64_t)64 << 20) /* at a time */
 
 /* ------------------------------------------------------------------------------- fingerprint */
 
@@ -79,19 +82,18 @@ vl2_status pack_fingerprint(const pack_job *job, const buffer *index, uint64_t f
 typedef struct checking {
     const uint8_t *data; /* the whole file */
     const pack_frame_entry *frames;
-    bool *right; /* [frames] */
+    size_t first; /* frame of the first task */
+    bool *right;  /* [frames] */
 } checking;
 
-static void check_frame(void *context, size_t index, int worker)
+static void check_frame(void *context, size_t task, int worker)
 {
     (void)worker;
     const checking *job = context;
-    const pack_frame_entry *frame = &job->frames[index];
-    if (job->right[index]) {
-        const uint8_t *bytes = job->data + frame->offset;
-        job->right[index] = XXH3_64bits(bytes, (size_t)frame->stored) == frame->hash;
-        file_release(bytes, (size_t)frame->stored);
-    }
+    const pack_frame_entry *frame = &job->frames[job->first + task];
+    const uint8_t *bytes = job->data + frame->offset;
+    job->right[job->first + task] = XXH3_64bits(bytes, (size_t)frame->stored) == frame->hash;
+    file_release(bytes, (size_t)frame->stored);
 }
 
 /* True if the frames of a record lie where the writer puts them, inside the file. */
@@ -128,37 +130,95 @@ static bool all_right(const pack_planned_record *record, const bool *right)
     return true;
 }
 
-vl2_status pack_resume_check(const pack_part *part, const pack_plan *plan,
-                             const pack_frame_entry *frames, const team *team, uint64_t *position,
-                             size_t *records, vl2_error *error)
+/* Records that lie where they must, from the first one on. */
+static size_t records_in_place(const pack_plan *plan, const pack_frame_entry *frames,
+                               uint64_t file_size, uint64_t position, size_t records)
+{
+    size_t count = 0;
+    while (count < records && in_place(plan, count, frames, file_size, &position)) {
+        count++;
+    }
+    return count;
+}
+
+static uint64_t end_of(const pack_plan *plan, const pack_frame_entry *frames, size_t record)
+{
+    const pack_planned_record *planned = &plan->records[record];
+    const pack_frame_entry *last = &frames[planned->first_frame + planned->frame_count - 1];
+    return last->offset + last->stored;
+}
+
+/* Compares the checksums of records first to end - 1; how many of them are right. */
+static size_t check_records(checking *checking, const pack_job *job, size_t first, size_t end)
+{
+    const pack_planned_record *last = &job->plan->records[end - 1];
+    size_t first_frame = job->plan->records[first].first_frame, good = first;
+    checking->first = first_frame;
+    team_run(job->team, last->first_frame + last->frame_count - first_frame, check_frame, checking);
+    while (good < end && all_right(&job->plan->records[good], checking->right)) {
+        good++;
+    }
+    return good - first;
+}
+
+static void report(const pack_job *job, uint64_t done, uint64_t total, const struct timespec *start)
+{
+    if (job->progress != NULL) {
+        struct timespec now;
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        vl2_progress progress = {VL2_STAGE_VERIFY, done, total,
+                                 (double)(now.tv_sec - start->tv_sec) +
+                                     (double)(now.tv_nsec - start->tv_nsec) * 1e-9};
+        job->progress(&progress, job->progress_user);
+    }
+}
+
+/* Some records at a time, up to the first one that is not right. */
+static vl2_status check_all(checking *checking, const pack_job *job, uint64_t *position,
+                            size_t *records, vl2_error *error)
+{
+    const pack_plan *plan = job->plan;
+    uint64_t begin = *position, end_of_all = *records > 0
+                                                 ? end_of(plan, checking->frames, *records - 1)
+                                                 : begin;
+    size_t good = 0, step = 0;
+    struct timespec start;
+    clock_gettime(CLOCK_MONOTONIC, &start);
+    while (good == step && good < *records) {
+        step = good + 1;
+        while (step < *records &&
+               end_of(plan, checking->frames, step) - *position <= CHECKED_BYTES) {
+            step++;
+        }
+        good += check_records(checking, job, good, step);
+        *position = good > 0 ? end_of(plan, checking->frames, good - 1) : begin;
+        report(job, *position - begin, end_of_all - begin, &start);
+        if (job->cancelled != NULL && job->cancelled(job->cancelled_user)) {
+            return vl2_fail(error, VL2_ERROR_CANCELLED, "%s: cancelled while resuming", job->out);
+        }
+    }
+    *records = good;
+    return VL2_OK;
+}
+
+vl2_status pack_resume_check(const pack_part *part, const pack_job *job,
+                             const pack_frame_entry *frames, uint64_t *position, size_t *records,
+                             vl2_error *error)
 {
     mapped_file file;
     vl2_status status = file_map(part->path, VL2_ERROR_IO, &file, error);
     if (status != VL2_OK) {
         return status;
     }
-    bool *right = base_calloc(plan->frame_count, sizeof(*right));
-    if (right == NULL) {
-        file_unmap(&file);
-        return vl2_fail_memory(error, "looking at the work that is done", plan->frame_count);
+    checking checking = {file.data, frames, 0, NULL};
+    checking.right = base_calloc(job->plan->frame_count, sizeof(*checking.right));
+    if (checking.right == NULL) {
+        status = vl2_fail_memory(error, "looking at the work that is done", job->plan->frame_count);
+    } else {
+        *records = records_in_place(job->plan, frames, file.size, *position, *records);
+        status = check_all(&checking, job, position, records, error);
     }
-    size_t count = 0, frame_count = 0, good = 0;
-    for (uint64_t at = *position; count < *records; count++) {
-        if (!in_place(plan, count, frames, file.size, &at)) {
-            break;
-        }
-        frame_count += plan->records[count].frame_count;
-    }
-    memset(right, true, frame_count * sizeof(*right));
-    team_run(team, frame_count, check_frame, &(checking){file.data, frames, right});
-    while (good < count && all_right(&plan->records[good], right)) {
-        const pack_frame_entry *last =
-            &frames[plan->records[good].first_frame + plan->records[good].frame_count - 1];
-        *position = last->offset + last->stored;
-        good++;
-    }
-    *records = good;
-    base_free(right);
+    base_free(checking.right);
     file_unmap(&file);
-    return VL2_OK;
+    return status;
 }

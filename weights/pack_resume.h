@@ -15,10 +15,10 @@ vl2_status pack_fingerprint(const pack_job *job, const buffer *index, uint64_t f
 
 /* Compares the first *records records of the journal with OUT.part: each frame where it must be,
  * with the bytes that its hash says. *position, where the first record may begin, moves behind the
- * last one that is right, and *records is set to their number. VL2_ERROR_IO if the file cannot be
- * read, VL2_ERROR_MEMORY. */
-vl2_status pack_resume_check(const pack_part *part, const pack_plan *plan,
-                             const pack_frame_entry *frames, const team *team, uint64_t *position,
-                             size_t *records, vl2_error *error);
+ * last one that is right, and *records is set to their number. Progress is VL2_STAGE_VERIFY.
+ * VL2_ERROR_IO if the file cannot be read, VL2_ERROR_MEMORY, VL2_ERROR_CANCELLED. */
+vl2_status pack_resume_check(const pack_part *part, const pack_job *job,
+                             const pack_frame_entry *frames, uint64_t *position, size_t *records,
+                             vl2_error *error);
 
 #endif

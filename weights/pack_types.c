@@ -129,7 +129,8 @@ uint32_t pack_stored_layout(const tensor_view *tensor)
     for (int i = 0; i < tensor->rank; i++) {
         empty = empty || tensor->shape[i] <= 0;
     }
-    if (empty || tensor->rank > PACK_MAX_RANK || tensor->type == DATA_TYPE_COUNT) {
+    if (empty || tensor->rank > PACK_MAX_RANK || tensor->type == DATA_TYPE_COUNT ||
+        strlen(tensor->name) > PACK_MAX_NAME) {
         return PACK_LEFT_OUT;
     }
     return layouts[tensor->type];

@@ -70,7 +70,8 @@ void pack_types_clear(pack_types *types);
  * model does not use; such a tensor is stored with preset bf16 or by a rule "unused=TYPE" only.
  * Integers take matrices (rank 2) other than the router; rules of other types take every tensor.
  * The last rule that matches the tensor and takes it wins. What the format cannot hold is left out
- * (a data type beside f32, f16 and bf16, a rank above 4, a dimension of 0). `took` [rule_count],
+ * (a data type beside f32, f16 and bf16, a rank above 4, a dimension of 0, a name of more than 1024
+ * bytes). `took` [rule_count],
  * may be NULL: true is written where a rule matches the tensor and takes it. */
 uint32_t pack_types_choose(const pack_types *types, const tensor_view *tensor, weight_group group,
                            bool *took);

@@ -165,8 +165,8 @@ static vl2_status begin(writer *writer, const uint64_t fingerprint[2], uint64_t 
         status = write_blobs(writer, data_offset, error);
     }
     if (status == VL2_OK && *first > 0) {
-        status = pack_resume_check(part, writer->plan, frames, writer->job->team,
-                                   &writer->position, first, error);
+        status =
+            pack_resume_check(part, writer->job, frames, &writer->position, first, error);
     }
     if (status == VL2_OK) {
         status = pack_part_resize(part, writer->position, error);

@@ -39,7 +39,8 @@ typedef struct pack_job {
     const char *out;
     bool overwrite, resume;
     const team *team;
-    vl2_progress_callback progress; /* VL2_STAGE_PACK; may be NULL */
+    /* VL2_STAGE_PACK; VL2_STAGE_VERIFY while work that is resumed is looked at. May be NULL. */
+    vl2_progress_callback progress;
     void *progress_user;
     bool (*cancelled)(void *user); /* may be NULL */
     void *cancelled_user;
