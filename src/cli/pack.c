@@ -9,6 +9,7 @@
 #include "vl2.h"
 
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 
 static bool interrupted(void *user)
@@ -76,7 +77,8 @@ static int report_failure(const arguments *arguments, const vl2_pack_options *op
     const command *command = arguments->command;
     char part[4096];
     struct stat info;
-    if (error->status == VL2_ERROR_ARGUMENT && !options->overwrite &&
+    bool of_file = strncmp(error->message, options->out, strlen(options->out)) == 0;
+    if (error->status == VL2_ERROR_ARGUMENT && of_file && !options->overwrite &&
         stat(options->out, &info) == 0) {
         return fail(command, EXIT_CODE_USAGE, "%s; -y overwrites it", error->message);
     }
