@@ -20,7 +20,7 @@ tests_unit_test_unpack_LDADD = $(test_ldadd)
 
 # The writer.
 pack_write_tests = tests/unit/test_pack_types tests/unit/test_pack_write \
-	tests/unit/test_pack_resume tests/unit/test_pack_change
+	tests/unit/test_pack_resume tests/unit/test_pack_change tests/unit/test_pack_sizes
 check_PROGRAMS += $(pack_write_tests)
 TESTS += $(pack_write_tests)
 pack_data = tests/unit/pack_data.c tests/unit/pack_data.h tests/unit/test_folder.h tests/test.h
@@ -36,6 +36,9 @@ tests_unit_test_pack_resume_LDADD = $(test_ldadd)
 tests_unit_test_pack_change_SOURCES = tests/unit/test_pack_change.c $(pack_data)
 tests_unit_test_pack_change_CPPFLAGS = $(pack_cppflags)
 tests_unit_test_pack_change_LDADD = $(test_ldadd)
+tests_unit_test_pack_sizes_SOURCES = tests/unit/test_pack_sizes.c $(pack_data)
+tests_unit_test_pack_sizes_CPPFLAGS = $(pack_cppflags)
+tests_unit_test_pack_sizes_LDADD = $(test_ldadd)
 
 # Both.
 check_PROGRAMS += tests/unit/test_pack_round

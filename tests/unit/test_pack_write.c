@@ -49,11 +49,26 @@ static void check_order(const pack_file *file)
     assert_true(layer > 0 && expert > 0);
 }
 
+/* Checksums, ranges of codes and scales, and zeros wherever nothing is. */
+static void expect_verified(const char *path)
+{
+    vl2_verify_options options;
+    vl2_verify_report report;
+    vl2_error error = {VL2_OK, ""};
+    vl2_verify_options_defaults(&options);
+    options.path = path;
+    if (vl2_verify_file(&options, &report, &error) != VL2_OK) {
+        fail_msg("%s", error.message);
+    }
+    vl2_verify_report_clear(&report);
+}
+
 /* Every tensor of the checkpoint is in the file as it should be, or rightly left out. */
 static void check_file(const char *path, const checkpoint *checkpoint, bool lossless)
 {
     pack_file *file = open_pack(path);
     size_t stored = 0;
+    expect_verified(path);
     for (size_t i = 0; i < checkpoint_count(checkpoint); i++) {
         const tensor_view *source = checkpoint_tensor(checkpoint, i);
         weight_place place = weight_place_of(source->name);
