@@ -6,12 +6,18 @@
 
 #include <string.h>
 
+static uint64_t batch_bytes(const pack_job *job)
+{
+    uint64_t bytes = (uint64_t)job->team->threads * PACK_BATCH_THREAD;
+    bytes = job->batch_bytes > 0 ? job->batch_bytes : bytes;
+    return bytes < PACK_BATCH_MOST ? bytes : PACK_BATCH_MOST;
+}
+
 /* Chooses the records from `first` on. Returns the bytes that their planes take in the arena. */
 static uint64_t choose_records(pack_batch *batch, size_t first)
 {
     const pack_plan *plan = batch->job->plan;
-    uint64_t used = 0, most = batch->job->batch_bytes;
-    most = most > 0 ? most : PACK_BATCH_BYTES;
+    uint64_t used = 0, most = batch_bytes(batch->job);
     batch->first = batch->end = first;
     batch->item_count = 0;
     while (batch->end < plan->record_count) {

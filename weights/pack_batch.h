@@ -28,7 +28,7 @@ typedef struct pack_batch {
 vl2_status pack_batch_open(pack_batch *batch, const pack_job *job, size_t first, vl2_error *error);
 void pack_batch_close(pack_batch *batch);
 
-/* Fills the batch with the records from `first` on, as many as job->batch_bytes hold and at least
+/* Fills the batch with the records from `first` on, as many as a batch may have and at least
  * one: batch->items have their stored bytes until pack_batch_clear. `step` is told of progress.
  * Errors of pack_encode, with file and tensor named; VL2_ERROR_CANCELLED, VL2_ERROR_MEMORY. */
 vl2_status pack_batch_fill(pack_batch *batch, size_t first, pack_step *step, void *user,

@@ -7,7 +7,10 @@
 #include "weights/pack_encode.h"
 #include "weights/pack_plan.h"
 
-#define PACK_BATCH_BYTES ((uint64_t)128 << 20)
+/* Planes in memory at a time: enough of them for each thread to compress some, and little enough
+ * that an interruption costs a second. */
+#define PACK_BATCH_THREAD ((uint64_t)16 << 20)
+#define PACK_BATCH_MOST   ((uint64_t)128 << 20)
 
 typedef struct pack_blob_source {
     const char *name;
@@ -35,7 +38,7 @@ typedef struct pack_job {
     pack_change *change;          /* may be NULL */
     void *change_user;
     pack_compression compression;
-    uint64_t batch_bytes; /* of planes in memory at a time; 0: PACK_BATCH_BYTES */
+    uint64_t batch_bytes; /* of planes in memory at a time; 0: by the number of threads */
     const char *out;
     bool overwrite, resume;
     const team *team;
