@@ -20,13 +20,16 @@ flags="-std=gnu11 -O2 -g -D_GNU_SOURCE -I$source -ffp-contract=off -fno-common
     -Wwrite-strings -Wformat=2 -Wundef -Wvla -Werror"
 # What needs more than ARMv8-A has flags of its own, as in simd/local.mk.
 rm -f "$folder"/*.o
-for file in "$source"/simd/arm/*_dotprod.c; do
-    # shellcheck disable=SC2086 # the flags are meant to be split
-    $compiler $flags -march=armv8.2-a+dotprod -c "$file" -o "$folder/$(basename "$file" .c).o"
+for extension in dotprod dotprod+i8mm; do
+    for file in "$source"/simd/arm/*_"${extension##*+}".c; do
+        # shellcheck disable=SC2086 # the flags are meant to be split
+        $compiler $flags -march=armv8.2-a+$extension -c "$file" \
+            -o "$folder/$(basename "$file" .c).o"
+    done
 done
 # shellcheck disable=SC2046,SC2086
 $compiler $flags -static -o "$folder/test_kernels" "$source"/simd/*.c \
-    $(find "$source/simd/arm" -name '*.c' ! -name '*_dotprod.c') \
+    $(find "$source/simd/arm" -name '*.c' ! -name '*_dotprod.c' ! -name '*_i8mm.c') \
     $(find "$source/simd/ref" -name '*.c' ! -name arch_none.c) \
     "$source"/tests/kernels/test_*.c "$source/tests/kernels/harness.c" "$folder"/*.o -lm
 for cpu in cortex-a53 cortex-a76 max; do

@@ -50,8 +50,10 @@ typedef uint64_t cpu_features;
     (CPU_NEEDS_AVX2 | CPU_SET(AVX512F) | CPU_SET(AVX512BW) | CPU_SET(AVX512DQ) | CPU_SET(AVX512VL))
 #define CPU_NEEDS_AVXVNNI (CPU_NEEDS_AVX2 | CPU_SET(AVXVNNI))
 #define CPU_NEEDS_VNNI    (CPU_NEEDS_AVX512 | CPU_SET(AVX512VNNI))
+#define CPU_NEEDS_AMX     (CPU_NEEDS_VNNI | CPU_SET(AMXTILE) | CPU_SET(AMXINT8))
 #define CPU_NEEDS_NEON    CPU_SET(NEON)
 #define CPU_NEEDS_DOTPROD (CPU_NEEDS_NEON | CPU_SET(DOTPROD))
+#define CPU_NEEDS_I8MM    (CPU_NEEDS_DOTPROD | CPU_SET(I8MM))
 
 typedef struct cpu_info {
     cpu_features features; /* usable: the operating system keeps the registers too */

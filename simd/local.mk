@@ -28,8 +28,9 @@ simd_lanes = \
 if ARCH_X86
 libsimd_la_SOURCES += simd/x86/cpu_x86.c simd/x86/init_x86.c simd/x86/x86.h
 
-noinst_LTLIBRARIES += libsimd_avx2.la libsimd_avxvnni.la libsimd_avx512.la libsimd_vnni.la
-simd_libs += libsimd_avx2.la libsimd_avxvnni.la libsimd_avx512.la libsimd_vnni.la
+noinst_LTLIBRARIES += libsimd_avx2.la libsimd_avxvnni.la libsimd_avx512.la libsimd_vnni.la \
+	libsimd_amx.la
+simd_libs += libsimd_avx2.la libsimd_avxvnni.la libsimd_avx512.la libsimd_vnni.la libsimd_amx.la
 libsimd_avx2_la_CFLAGS = $(AM_CFLAGS) -mavx2 -mfma -mf16c
 libsimd_avx2_la_SOURCES = $(simd_lanes) \
 	simd/x86/activation_avx2.c \
@@ -69,12 +70,14 @@ libsimd_avx512_la_SOURCES = $(simd_lanes) \
 libsimd_vnni_la_CFLAGS = $(libsimd_avx512_la_CFLAGS) -mavx512vnni
 libsimd_vnni_la_SOURCES = $(simd_lanes) simd/x86/dot_vnni.h simd/x86/packed_vnni.c \
 	simd/x86/packed_many_vnni.c
+libsimd_amx_la_CFLAGS = $(libsimd_avx512_la_CFLAGS) -mamx-tile -mamx-int8
+libsimd_amx_la_SOURCES = $(simd_lanes) simd/x86/packed_many_amx.c
 else
 if ARCH_ARM
 libsimd_la_SOURCES += simd/arm/arm.h simd/arm/cpu_arm.c simd/arm/init_arm.c
 
-noinst_LTLIBRARIES += libsimd_neon.la libsimd_dotprod.la
-simd_libs += libsimd_neon.la libsimd_dotprod.la
+noinst_LTLIBRARIES += libsimd_neon.la libsimd_dotprod.la libsimd_i8mm.la
+simd_libs += libsimd_neon.la libsimd_dotprod.la libsimd_i8mm.la
 libsimd_neon_la_SOURCES = $(simd_lanes) \
 	simd/arm/activation_neon.c \
 	simd/arm/bytes_neon.h \
@@ -92,6 +95,8 @@ libsimd_neon_la_SOURCES = $(simd_lanes) \
 libsimd_dotprod_la_CFLAGS = $(AM_CFLAGS) -march=armv8.2-a+dotprod
 libsimd_dotprod_la_SOURCES = $(simd_lanes) simd/arm/dot_dotprod.h simd/arm/packed_dotprod.c \
 	simd/arm/packed_many_dotprod.c
+libsimd_i8mm_la_CFLAGS = $(AM_CFLAGS) -march=armv8.2-a+dotprod+i8mm
+libsimd_i8mm_la_SOURCES = $(simd_lanes) simd/arm/packed_many_i8mm.c
 else
 libsimd_la_SOURCES += simd/ref/arch_none.c
 endif

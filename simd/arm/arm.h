@@ -10,5 +10,6 @@ KERNEL_SLOTS(KERNEL_DECLARE)
 
 kernel_matmul_packed matmul_packed_dotprod;
 kernel_matmul_packed matmul_packed_many_dotprod;
+kernel_matmul_packed matmul_packed_many_i8mm;
 
 #endif

@@ -19,4 +19,8 @@ void arch_fill(cpu_features features, kernels *table)
         KERNEL_FILL_DOTPROD(matmul_packed)
         KERNEL_FILL_DOTPROD(matmul_packed_many)
     }
+    if (cpu_has(features, CPU_NEEDS_I8MM)) {
+        table->matmul_packed_many = matmul_packed_many_i8mm;
+        table->isa[KERNEL_matmul_packed_many] = "i8mm";
+    }
 }

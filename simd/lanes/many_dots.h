@@ -24,6 +24,13 @@ typedef struct chunk_weights {
     chunk_block of[CHUNK_BLOCKS];
 } chunk_weights;
 
+static inline void many_begin(void)
+{
+}
+static inline void many_end(void)
+{
+}
+
 LANES_INLINE void decode_chunk(packed_kind kind, const packed_reader *reader, size_t panel,
                                size_t first, size_t blocks, chunk_weights *weights)
 {

@@ -26,6 +26,13 @@ typedef struct chunk_activations {
     int16_t of[MANY_BATCH][2][CHUNK_UNITS][2] __attribute__((aligned(64)));
 } chunk_activations;
 
+static inline void many_begin(void)
+{
+}
+static inline void many_end(void)
+{
+}
+
 LANES_INLINE void decode_chunk(packed_kind kind, const packed_reader *reader, size_t panel,
                                size_t first, size_t blocks, chunk_weights *weights)
 {

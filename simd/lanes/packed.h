@@ -30,7 +30,7 @@ typedef struct panel_sums {
 
 /* Bytes ahead of the codes in use that are asked for: a processor's own prefetcher stops at the end
  * of a page. */
-#define PREFETCH_AHEAD 4096
+#define PREFETCH_AHEAD 1536
 
 LANES_INLINE void prefetch_codes(const uint8_t *codes, size_t bytes)
 {

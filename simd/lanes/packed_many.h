@@ -5,6 +5,7 @@
  *   multiply_chunk(&weights, &chunk, batch, sums)
  *                            adds the products of `batch` rows to sums[batch][16]
  *   MANY_BATCH, MANY_REMAINDERS   the rows that the registers hold, and all smaller numbers
+ *   many_begin(), many_end()      around the work of a call
  *
  * A panel is decoded chunk by chunk into the nearest caches, once for a tile of activation rows.
  * The chain of multiply-adds of an output is that of simd/lanes/packed.h: so are its bits. */
@@ -99,6 +100,7 @@ void KERNEL(matmul_packed_many)(const packed_matrix *matrix, size_t first_row, s
     if (!packed_open(&reader, matrix)) {
         return;
     }
+    many_begin();
     for (size_t row = 0; row < rows; row += LAYOUT_ROWS) {
         const size_t panel = (first_row + row) / LAYOUT_ROWS;
         const size_t count = rows - row < LAYOUT_ROWS ? rows - row : LAYOUT_ROWS;
@@ -112,4 +114,5 @@ void KERNEL(matmul_packed_many)(const packed_matrix *matrix, size_t first_row, s
                         y_stride);
         }
     }
+    many_end();
 }

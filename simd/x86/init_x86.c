@@ -33,4 +33,8 @@ void arch_fill(cpu_features features, kernels *table)
     if (cpu_has(features, CPU_NEEDS_VNNI)) {
         KERNEL_DOT_SLOTS(KERNEL_FILL_VNNI)
     }
+    if (cpu_has(features, CPU_NEEDS_AMX)) {
+        table->matmul_packed_many = matmul_packed_many_amx;
+        table->isa[KERNEL_matmul_packed_many] = "amx";
+    }
 }

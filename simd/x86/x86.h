@@ -21,4 +21,6 @@ KERNEL_SLOTS(KERNEL_DECLARE)
 KERNEL_DOT_SLOTS(KERNEL_DECLARE)
 #undef KERNEL_DECLARE
 
+kernel_matmul_packed matmul_packed_many_amx;
+
 #endif

@@ -9,7 +9,7 @@ if objdump -d --no-show-raw-insn "$libraries/libsimd.a" | grep -E '^ *[0-9a-f]+:
     echo "libsimd.a: found AVX instructions, expected none"
     status=1
 fi
-for isa in avx2 avxvnni avx512 vnni; do
+for isa in avx2 avxvnni avx512 vnni amx; do
     # AddressSanitizer adds symbols of its own
     if nm -g --defined-only "$libraries/libsimd_$isa.a" | grep -E '^[0-9a-f]+ ' |
         grep -vE " [A-Za-z] [a-z0-9_]+_$isa\$|__odr_asan|_sub_[ID]"; then

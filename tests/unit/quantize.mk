@@ -19,3 +19,9 @@ noinst_PROGRAMS += tests/tools/quantization_table
 tests_tools_quantization_table_SOURCES = tests/tools/quantization_table.c tests/unit/quantize_data.h
 tests_tools_quantization_table_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/unit
 tests_tools_quantization_table_LDADD = $(test_ldadd)
+
+# Prints the table of activations in simd/README.md.
+noinst_PROGRAMS += tests/tools/activation_table
+tests_tools_activation_table_SOURCES = tests/tools/activation_table.c tests/unit/quantize_data.h
+tests_tools_activation_table_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/unit
+tests_tools_activation_table_LDADD = $(test_ldadd)
