@@ -28,16 +28,15 @@ typedef struct panel_sums {
     lanes of[FEW_BATCH][PARTS];
 } panel_sums;
 
-/* Bytes ahead of the codes in use that are asked for: a processor's own prefetcher stops at the end
- * of a page. */
-#define PREFETCH_AHEAD 1536
-
-LANES_INLINE void prefetch_codes(const uint8_t *codes, size_t bytes)
+/* Asks for codes ahead of those in use: a processor's own prefetcher stops at the end of a page.
+ * How far is measured, see simd/README.md. */
+LANES_INLINE void prefetch_codes(packed_kind kind, const uint8_t *codes, size_t bytes)
 {
+    const size_t ahead = kind == PACKED_INT8 ? 2048 : 4096;
 #pragma GCC unroll 8
     for (size_t line = 0; line < bytes; line += 64) {
         /* as a number: at the end of the plane this asks in vain */
-        __builtin_prefetch((const void *)((uintptr_t)codes + PREFETCH_AHEAD + line), 0, 3);
+        __builtin_prefetch((const void *)((uintptr_t)codes + ahead + line), 0, 3);
     }
 }
 
@@ -73,7 +72,7 @@ LANES_INLINE void multiply_block(packed_kind kind, const packed_task *task, size
     const packed_block block = packed_find_block(kind, &task->weights, panel, index);
     bytes constants[PARTS];
     dot_scale scales[PARTS];
-    prefetch_codes(block.codes, task->weights.block_codes);
+    prefetch_codes(kind, block.codes, task->weights.block_codes);
 #pragma GCC unroll 2
     for (size_t part = 0; part < PARTS; part++) {
         constants[part] = packed_constant(kind, &task->weights, &block, part);
