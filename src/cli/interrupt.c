@@ -75,3 +75,9 @@ void interrupt_reset(void)
     atomic_store(&last_signal, 0);
     atomic_store(&signals_since, 0);
 }
+
+bool interrupt_came(void *user)
+{
+    (void)user;
+    return interrupt_signal() != 0;
+}

@@ -20,6 +20,8 @@ void interrupt_ends(void);
 
 /* The last signal since interrupt_reset, or 0. */
 int interrupt_signal(void);
+/* True if there was one: what the library's `cancelled` callbacks ask. `user` is not looked at. */
+bool interrupt_came(void *user);
 void interrupt_reset(void);
 
 #endif

@@ -12,12 +12,6 @@
 #include <string.h>
 #include <sys/stat.h>
 
-static bool interrupted(void *user)
-{
-    (void)user;
-    return interrupt_signal() != 0;
-}
-
 /* ------------------------------------------------------------------------------------ the plan */
 
 static void print_plan(const vl2_pack_summary *plan)
@@ -99,7 +93,7 @@ static int write_file(const arguments *arguments, vl2_pack_options *options)
     progress_init(&progress, arguments, false);
     options->progress = progress_report;
     options->progress_user = &progress;
-    options->cancelled = interrupted;
+    options->cancelled = interrupt_came;
     vl2_error error;
     double start = progress_clock();
     interrupt_noted();

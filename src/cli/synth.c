@@ -8,12 +8,6 @@
 
 #include <stdio.h>
 
-static bool interrupted(void *user)
-{
-    (void)user;
-    return interrupt_signal() != 0;
-}
-
 static int run_synth(const arguments *arguments)
 {
     vl2_synth_options options;
@@ -32,7 +26,7 @@ static int run_synth(const arguments *arguments)
     progress_init(&progress, arguments, false);
     options.progress = progress_report;
     options.progress_user = &progress;
-    options.cancelled = interrupted;
+    options.cancelled = interrupt_came;
     vl2_error error;
     double start = progress_clock();
     interrupt_noted();

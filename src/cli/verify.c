@@ -10,12 +10,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static bool interrupted(void *user)
-{
-    (void)user;
-    return interrupt_signal() != 0;
-}
-
 static json_t *number_or_null(int number)
 {
     return number < 0 ? json_null() : json_integer(number);
@@ -85,7 +79,7 @@ static int run_verify(const arguments *arguments)
     options.threads = (int)argument(arguments, OPTION_THREADS)->integer;
     options.progress = progress_report;
     options.progress_user = &progress;
-    options.cancelled = interrupted;
+    options.cancelled = interrupt_came;
     vl2_error error;
     vl2_verify_report report;
     double start = progress_clock();
