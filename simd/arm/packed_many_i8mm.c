@@ -1,5 +1,6 @@
-/* The kernels of simd/lanes/packed_many.h for NEON with SMMLA, which multiplies two rows of 8 weights
- * by two rows of 8 activations: two units of a panel are woven together when they are decoded. */
+/* The kernels of simd/lanes/packed_many.h for NEON with SMMLA, which multiplies two rows of 8
+ * weights by two rows of 8 activations: two units of a panel are woven together when they are
+ * decoded. */
 #define KERNEL(slot) slot##_i8mm
 #include "simd/arm/bytes_neon.h"
 #include "simd/lanes/many_chunk.h"
