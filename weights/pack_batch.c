@@ -128,7 +128,7 @@ static vl2_status encode_tensor(pack_batch *batch, const pack_planned_tensor *te
     }
     vl2_status status = VL2_OK;
     if (job->change != NULL) {
-        bool split = tensor->layout == PACK_SPLIT_BF16 || tensor->layout == PACK_SPLIT_F16;
+        bool split = pack_layout_is_split(tensor->layout);
         status = job->change(tensor->source, split ? source.type : DATA_F32, job->team, &source,
                              &owned, job->change_user, &reason);
     }

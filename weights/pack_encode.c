@@ -27,15 +27,6 @@ static const uint8_t *source_at(const encoding *job, size_t element)
 
 /* ------------------------------------------------------------------------------- plain numbers */
 
-/* Low and high bytes of 16-bit numbers. */
-static void split(const uint8_t *numbers, size_t count, uint8_t *low, uint8_t *high)
-{
-    for (size_t i = 0; i < count; i++) {
-        low[i] = numbers[2 * i];
-        high[i] = numbers[2 * i + 1];
-    }
-}
-
 static void convert_piece(void *context, size_t task, int worker)
 {
     (void)worker;
@@ -46,7 +37,7 @@ static void convert_piece(void *context, size_t task, int worker)
         numbers_widen(source_at(job, first), job->source->type, count,
                       (float *)(void *)(job->planes[0] + first * sizeof(float)));
     } else {
-        split(source_at(job, first), count, job->planes[0] + first, job->planes[1] + first);
+        pack_split(source_at(job, first), count, job->planes[0] + first, job->planes[1] + first);
     }
 }
 

@@ -282,7 +282,7 @@ void pack_release(const pack_file *file, const pack_frame *frame)
 
 /* ------------------------------------------------------------------------------------ blobs */
 
-static const pack_frame *find_blob(const pack_file *file, const char *name)
+const pack_frame *pack_find_blob(const pack_file *file, const char *name)
 {
     for (size_t i = 0; i < file->blob_count; i++) {
         if (strcmp(file->blobs[i].name, name) == 0) {
@@ -295,7 +295,7 @@ static const pack_frame *find_blob(const pack_file *file, const char *name)
 vl2_status pack_blob(const pack_file *file, const char *name, char **data, size_t *size,
                      vl2_error *error)
 {
-    const pack_frame *frame = find_blob(file, name);
+    const pack_frame *frame = pack_find_blob(file, name);
     if (frame == NULL) {
         return vl2_fail(error, VL2_ERROR_MODEL, "%s: found no blob %.200s, expected one",
                         file->name, name);

@@ -68,6 +68,8 @@ const pack_tensor *pack_find(const pack_file *file, const char *name); /* NULL: 
 size_t pack_blob_count(const pack_file *file);
 const char *pack_blob_name(const pack_file *file, size_t index);
 const pack_frame *pack_blob_frame(const pack_file *file, size_t index);
+/* The frame of a blob by name; NULL: none. */
+const pack_frame *pack_find_blob(const pack_file *file, const char *name);
 /* The bytes of a blob by name, checked and expanded, with a NUL behind them: *data (base_free) has
  * *size. A blob of more than 1 GiB is refused. VL2_ERROR_MODEL if it is missing or damaged,
  * VL2_ERROR_MEMORY. */

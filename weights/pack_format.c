@@ -72,6 +72,27 @@ const char *pack_plane_name(uint32_t plane)
     }
 }
 
+bool pack_layout_is_split(uint32_t layout)
+{
+    return layout == PACK_SPLIT_BF16 || layout == PACK_SPLIT_F16;
+}
+
+void pack_split(const uint8_t *numbers, size_t count, uint8_t *low, uint8_t *high)
+{
+    for (size_t i = 0; i < count; i++) {
+        low[i] = numbers[2 * i];
+        high[i] = numbers[2 * i + 1];
+    }
+}
+
+void pack_join(const uint8_t *low, const uint8_t *high, size_t count, uint8_t *numbers)
+{
+    for (size_t i = 0; i < count; i++) {
+        numbers[2 * i] = low[i];
+        numbers[2 * i + 1] = high[i];
+    }
+}
+
 /* The elements of dimensions first .. rank - 1; 0 if there is none or they overflow. */
 static uint64_t elements(const uint64_t *shape, int first, int rank)
 {

@@ -112,6 +112,14 @@ uint32_t pack_layout_type(uint32_t layout);
 const char *pack_layout_name(uint32_t layout);
 const char *pack_type_name(uint32_t type);
 
+/* True for PACK_SPLIT_BF16 and PACK_SPLIT_F16. */
+bool pack_layout_is_split(uint32_t layout);
+
+/* The planes of a split layout: numbers of two bytes [count] from or to their low and high bytes.
+ * The arrays do not overlap. */
+void pack_split(const uint8_t *numbers, size_t count, uint8_t *low, uint8_t *high);
+void pack_join(const uint8_t *low, const uint8_t *high, size_t count, uint8_t *numbers);
+
 /* "codes", ..., "numbers", "low", "high", "blob"; NULL for an unknown plane. */
 const char *pack_plane_name(uint32_t plane);
 

@@ -156,11 +156,6 @@ static size_t gather_high(const pack_planned_tensor *tensor, uint8_t *out)
     return count;
 }
 
-static bool is_split(const pack_planned_tensor *tensor)
-{
-    return tensor->layout == PACK_SPLIT_BF16 || tensor->layout == PACK_SPLIT_F16;
-}
-
 static double high_share(shares *shares, const pack_planned_tensor *tensor, uint8_t *work,
                          const pack_compression *compression)
 {
@@ -189,7 +184,7 @@ void pack_plan_summarise(const pack_plan *plan, const pack_compression *compress
         for (size_t j = 0; j < record->tensor_count; j++) {
             const pack_planned_tensor *tensor = &plan->tensors[record->first_tensor + j];
             uint64_t stored = tensor->content_bytes;
-            if (is_split(tensor)) {
+            if (pack_layout_is_split(tensor->layout)) {
                 double share = high_share(&shares, tensor, work, compression);
                 stored = tensor->elements + (uint64_t)((double)tensor->elements * share);
             }

@@ -21,7 +21,6 @@ struct weight_store {
     pthread_mutex_t mutex; /* held while records are made ready */
     uint32_t *pending;     /* [records] those to be made ready now */
     bool *queued;          /* [records] is in pending */
-    atomic_uint_fast64_t expanded;
 };
 
 /* ------------------------------------------------------------------------------- opening */
@@ -205,11 +204,6 @@ uint64_t weight_store_file_bytes(const weight_store *store)
                                : checkpoint_file_bytes(store->checkpoint);
 }
 
-uint64_t weight_store_expanded_bytes(const weight_store *store)
-{
-    return atomic_load(&store->expanded);
-}
-
 /* ------------------------------------------------------------------------------- expanding */
 
 static const void *stored_bytes(const weight_store *store, const pack_frame *frame)
@@ -225,7 +219,7 @@ static size_t rounded(uint64_t bytes)
 
 static size_t expanded_size(const pack_tensor *tensor)
 {
-    if (tensor->layout == PACK_SPLIT_BF16 || tensor->layout == PACK_SPLIT_F16) {
+    if (pack_layout_is_split(tensor->layout)) {
         return rounded(2 * tensor->frames[0].content);
     }
     size_t size = 0;
@@ -245,10 +239,7 @@ static void weave(const uint8_t *low, const uint8_t *high, size_t count, uint8_t
     for (size_t at = 0; at < count; at += WEAVE_BLOCK) {
         size_t now = count - at < WEAVE_BLOCK ? count - at : WEAVE_BLOCK;
         memcpy(block, high + at, now);
-        for (size_t i = 0; i < now; i++) {
-            out[2 * (at + i)] = low[at + i];
-            out[2 * (at + i) + 1] = block[i];
-        }
+        pack_join(low + at, block, now, out + 2 * at);
     }
 }
 
@@ -280,7 +271,7 @@ static vl2_status expand_split(const weight_store *store, const pack_tensor *ten
 static vl2_status expand_tensor(weight_store *store, const pack_tensor *tensor, weight_view *view,
                                 uint8_t *out, vl2_error *error)
 {
-    if (tensor->layout == PACK_SPLIT_BF16 || tensor->layout == PACK_SPLIT_F16) {
+    if (pack_layout_is_split(tensor->layout)) {
         view->tensor.data = out;
         return expand_split(store, tensor, out, error);
     }
@@ -340,7 +331,6 @@ static vl2_status expand_record(weight_store *store, uint32_t index, vl2_error *
         return status;
     }
     store->blocks[index] = block;
-    atomic_fetch_add(&store->expanded, size);
     return VL2_OK;
 }
 

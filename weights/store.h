@@ -59,6 +59,5 @@ const char *weight_store_file_of(const weight_store *store, const weight_view *v
 const char *weight_store_type_of(const weight_store *store, const weight_view *view);
 
 uint64_t weight_store_file_bytes(const weight_store *store);
-uint64_t weight_store_expanded_bytes(const weight_store *store); /* memory of what was expanded */
 
 #endif

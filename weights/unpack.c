@@ -91,15 +91,6 @@ static void close_planes(const passage *passage)
 
 /* ------------------------------------------------------------------------------------ numbers */
 
-static void join_bytes(const passage *passage, uint64_t first, size_t count, uint8_t *out)
-{
-    const uint8_t *low = passage->content[0] + first, *high = passage->content[1] + first;
-    for (size_t i = 0; i < count; i++) {
-        out[2 * i] = low[i];
-        out[2 * i + 1] = high[i];
-    }
-}
-
 /* Numbers of a tensor that is not a packed matrix, in the type they are stored in. Returns where
  * they are: `out`, if they had to be put together. */
 static const uint8_t *stored_numbers(const passage *passage, uint64_t first, size_t count,
@@ -108,7 +99,7 @@ static const uint8_t *stored_numbers(const passage *passage, uint64_t first, siz
     if (passage->tensor->layout == PACK_PLAIN_F32) {
         return passage->content[0] + first * sizeof(float);
     }
-    join_bytes(passage, first, count, out);
+    pack_join(passage->content[0] + first, passage->content[1] + first, count, out);
     return out;
 }
 

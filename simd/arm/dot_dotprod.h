@@ -2,32 +2,12 @@
 #ifndef SIMD_ARM_DOT_DOTPROD_H
 #define SIMD_ARM_DOT_DOTPROD_H
 
-#include "simd/arm/bytes_neon.h"
+#include "simd/arm/dot_operands.h"
 
-typedef struct dot_weight {
-    int8x16_t of[2];
-} dot_weight;
-typedef struct dot_scale {
-    int32x4x2_t wide;
-} dot_scale;
 typedef struct dot_sums {
     int32x4_t total[2], block[2];
 } dot_sums;
 
-static inline dot_weight dot_prepare(bytes values)
-{
-    return (dot_weight){{vreinterpretq_s8_u8(values.val[0]), vreinterpretq_s8_u8(values.val[1])}};
-}
-static inline dot_scale dot_load_scale(const void *p)
-{
-    return (dot_scale){load_wide(p)};
-}
-static inline dot_scale dot_scale_one(void)
-{
-    dot_scale one;
-    one.wide.val[0] = one.wide.val[1] = vdupq_n_s32(1);
-    return one;
-}
 static inline dot_sums dot_zero(void)
 {
     const int32x4_t zero = vdupq_n_s32(0);

@@ -9,6 +9,7 @@ vl2_SOURCES = \
 	src/cli/synth.c src/cli/tiles.c src/cli/tokenize.c src/cli/trace.c \
 	src/cli/unpack.c src/cli/verify.c \
 	src/cli/weight_groups.c src/cli/weight_groups.h \
+	src/cli/writing.c src/cli/writing.h \
 	src/cli/arguments.c src/cli/arguments.h \
 	src/cli/detections.c src/cli/detections.h \
 	src/cli/failure.c src/cli/failure.h \

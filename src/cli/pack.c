@@ -3,9 +3,9 @@
 #include "cli/failure.h"
 #include "cli/format.h"
 #include "cli/interrupt.h"
-#include "cli/progress.h"
 #include "cli/streams.h"
 #include "cli/weight_groups.h"
+#include "cli/writing.h"
 #include "vl2.h"
 
 #include <stdio.h>
@@ -89,26 +89,23 @@ static int report_failure(const arguments *arguments, const vl2_pack_options *op
 
 static int write_file(const arguments *arguments, vl2_pack_options *options)
 {
-    progress progress;
-    progress_init(&progress, arguments, false);
+    writing writing;
     options->progress = progress_report;
-    options->progress_user = &progress;
+    options->progress_user = &writing.progress;
     options->cancelled = interrupt_came;
     vl2_error error;
-    double start = progress_clock();
-    interrupt_noted();
+    writing_begin(&writing, arguments);
     vl2_status status = vl2_pack(options, &error);
-    interrupt_ends();
-    progress_clear(&progress);
+    writing_end(&writing);
     if (status != VL2_OK) {
         return report_failure(arguments, options, &error);
     }
     char duration[FORMAT_SIZE], size[FORMAT_SIZE];
     struct stat info;
-    if (progress.active || argument(arguments, OPTION_VERBOSE)->on) {
+    if (writing_tells(&writing)) {
         uint64_t bytes = stat(options->out, &info) == 0 ? (uint64_t)info.st_size : 0;
         fprintf(stderr, "[%s: %s written in %s; vl2 info shows it]\n", options->out,
-                format_bytes(bytes, size), format_duration(progress_clock() - start, duration));
+                format_bytes(bytes, size), format_duration(writing_seconds(&writing), duration));
     }
     return EXIT_CODE_OK;
 }

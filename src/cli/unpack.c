@@ -1,12 +1,9 @@
 /* vl2 unpack: a packed file becomes a checkpoint again. */
 #include "cli/command.h"
 #include "cli/failure.h"
-#include "cli/format.h"
 #include "cli/interrupt.h"
-#include "cli/progress.h"
+#include "cli/writing.h"
 #include "vl2.h"
-
-#include <stdio.h>
 
 static int run_unpack(const arguments *arguments)
 {
@@ -23,29 +20,15 @@ static int run_unpack(const arguments *arguments)
         return fail_usage(arguments->command, "nowhere to write: give -o DIR");
     }
     options.path = arguments->operands[0];
-    progress progress;
-    progress_init(&progress, arguments, false);
+    writing writing;
     options.progress = progress_report;
-    options.progress_user = &progress;
+    options.progress_user = &writing.progress;
     options.cancelled = interrupt_came;
     vl2_error error;
-    double start = progress_clock();
-    interrupt_noted();
+    writing_begin(&writing, arguments);
     vl2_status status = vl2_unpack(&options, &error);
-    interrupt_ends();
-    progress_clear(&progress);
-    if (status == VL2_ERROR_ARGUMENT && !options.overwrite) {
-        return fail(arguments->command, EXIT_CODE_USAGE, "%s; -y overwrites it", error.message);
-    }
-    if (status != VL2_OK) {
-        return fail_status(arguments->command, &error);
-    }
-    char duration[FORMAT_SIZE];
-    if (progress.active || argument(arguments, OPTION_VERBOSE)->on) {
-        fprintf(stderr, "[%s: written in %s; vl2 info shows it]\n", options.out,
-                format_duration(progress_clock() - start, duration));
-    }
-    return EXIT_CODE_OK;
+    writing_end(&writing);
+    return writing_finish_folder(&writing, options.out, options.overwrite, status, &error);
 }
 
 const command command_unpack = {

@@ -11,12 +11,7 @@
 bool model_files_has(const model_files *files, const char *name)
 {
     if (files->pack != NULL) {
-        for (size_t i = 0; i < pack_blob_count(files->pack); i++) {
-            if (strcmp(pack_blob_name(files->pack, i), name) == 0) {
-                return true;
-            }
-        }
-        return false;
+        return pack_find_blob(files->pack, name) != NULL;
     }
     char *path = path_join(files->path, name);
     struct stat info;

@@ -25,7 +25,7 @@
 typedef struct packing {
     const vl2_pack_options *options;
     vl2_model *model; /* for its checks, its list of unused tensors and its tokenizer */
-    checkpoint *checkpoint;
+    const checkpoint *checkpoint; /* of the model */
     const char **unexpected; /* [unexpected_count] by name */
     size_t unexpected_count;
     pack_types types;
@@ -126,9 +126,7 @@ static vl2_status open_plan(packing *packing, vl2_error *error)
         status = list_unexpected(packing, error);
     }
     if (status == VL2_OK) {
-        status = checkpoint_open(options->model, &packing->checkpoint, error);
-    }
-    if (status == VL2_OK) {
+        packing->checkpoint = weight_store_checkpoint(packing->model->store);
         status = pack_plan_make(packing->checkpoint, &packing->types, is_used, packing,
                                 &packing->plan, error);
     }
@@ -269,7 +267,6 @@ static void close_packing(packing *packing)
     lora_close(packing->lora);
     base_free(packing->lora_files[0]);
     base_free(packing->lora_files[1]);
-    checkpoint_close(packing->checkpoint);
     vl2_model_close(packing->model);
     for (size_t i = 0; i < packing->blob_count; i++) {
         base_free(packing->texts[i]);

@@ -154,7 +154,8 @@ void linear_panel(const compute *compute, int worker, const linear_call *call, s
 typedef struct linear_job {
     const compute *compute;
     const linear_call *call;
-    size_t panels, blocks; /* tasks: blocks of rows for each panel of outputs */
+    size_t panel;  /* outputs of a task */
+    size_t blocks; /* tasks of a panel: blocks of rows */
 } linear_job;
 
 static size_t smaller(size_t a, size_t b)
@@ -162,27 +163,22 @@ static size_t smaller(size_t a, size_t b)
     return a < b ? a : b;
 }
 
-static void few_task(void *context, size_t task, int worker)
+static void panel_task(void *context, size_t task, int worker)
 {
     const linear_job *job = context;
-    size_t first = task * LINEAR_PANEL;
-    linear_panel(job->compute, worker, job->call, first,
-                 smaller(outputs_of(job->call->w) - first, LINEAR_PANEL));
-}
-
-static void many_task(void *context, size_t task, int worker)
-{
-    const linear_job *job = context;
-    size_t first = task / job->blocks * LINEAR_WIDE_PANEL;
+    size_t first = task / job->blocks * job->panel;
     /* Blocks of nearly equal size: none is so small that it would take the path for few rows. */
     size_t block = (job->call->rows + job->blocks - 1) / job->blocks;
     size_t row = task % job->blocks * block;
     linear_call part = *job->call;
     part.x += row * part.x_stride;
     part.y += row * part.y_stride;
+    if (part.quantized != NULL) {
+        part.quantized += row * part.quantized_stride;
+    }
     part.rows = smaller(part.rows - row, block);
     linear_panel(job->compute, worker, &part, first,
-                 smaller(outputs_of(part.w) - first, LINEAR_WIDE_PANEL));
+                 smaller(outputs_of(part.w) - first, job->panel));
 }
 
 typedef struct quantize_job {
@@ -211,44 +207,23 @@ void linear_quantize(const compute *compute, const float *x, size_t x_stride, si
     team_run(&compute->team, (rows + QUANTIZE_ROWS - 1) / QUANTIZE_ROWS, quantize_task, &job);
 }
 
-static void packed_task(void *context, size_t task, int worker)
-{
-    const linear_job *job = context;
-    size_t first = task / job->blocks * LINEAR_PANEL;
-    size_t row = task % job->blocks * LINEAR_ROW_BLOCK;
-    linear_call part = *job->call;
-    part.y += row * part.y_stride;
-    part.quantized += row * part.quantized_stride;
-    part.rows = smaller(part.rows - row, LINEAR_ROW_BLOCK);
-    linear_panel(job->compute, worker, &part, first,
-                 smaller(outputs_of(part.w) - first, LINEAR_PANEL));
-}
-
-static void run_packed(const compute *compute, const linear_call *call)
-{
-    size_t inputs = inputs_of(call->w);
-    linear_call run = *call;
-    run.quantized = compute->quantized;
-    run.quantized_stride = activation_size(inputs);
-    linear_quantize(compute, call->x, call->x_stride, call->rows, inputs, compute->quantized);
-    linear_job job = {compute, &run, linear_panels(outputs_of(call->w)),
-                      (call->rows + LINEAR_ROW_BLOCK - 1) / LINEAR_ROW_BLOCK};
-    team_run(&compute->team, job.panels * job.blocks, packed_task, &job);
-}
-
 void linear_run(const compute *compute, const linear_call *call)
 {
-    size_t outputs = outputs_of(call->w), rows = call->rows;
+    size_t inputs = inputs_of(call->w), rows = call->rows;
+    bool packed = linear_is_packed(call->w);
+    linear_call run = *call;
     compute_observe(compute, call->w, call->x, call->x_stride, rows);
-    if (linear_is_packed(call->w)) {
-        run_packed(compute, call);
-    } else if (rows > LINEAR_FEW) {
-        linear_job job = {compute, call,
-                          (outputs + LINEAR_WIDE_PANEL - 1) / LINEAR_WIDE_PANEL,
-                          (rows + LINEAR_ROW_BLOCK - 1) / LINEAR_ROW_BLOCK};
-        team_run(&compute->team, job.panels * job.blocks, many_task, &job);
-    } else if (rows > 0) {
-        linear_job job = {compute, call, linear_panels(outputs), 1};
-        team_run(&compute->team, job.panels, few_task, &job);
+    if (rows == 0) {
+        return;
     }
+    if (packed) {
+        run.quantized = compute->quantized;
+        run.quantized_stride = activation_size(inputs);
+        linear_quantize(compute, call->x, call->x_stride, rows, inputs, compute->quantized);
+    }
+    linear_job job = {.compute = compute, .call = &run,
+                      .panel = packed || rows <= LINEAR_FEW ? LINEAR_PANEL : LINEAR_WIDE_PANEL,
+                      .blocks = (rows + LINEAR_ROW_BLOCK - 1) / LINEAR_ROW_BLOCK};
+    size_t panels = (outputs_of(call->w) + job.panel - 1) / job.panel;
+    team_run(&compute->team, panels * job.blocks, panel_task, &job);
 }
