@@ -92,13 +92,23 @@ typedef void kernel_packed_decode(const packed_matrix *matrix, size_t first_row,
 
 /* y[batch, rows], rows of y `y_stride` floats apart: outputs first_row to first_row + rows - 1 of
  * W, first_row being a multiple of LAYOUT_ROWS, for a batch of rows that quantize_activations made
- * of `columns` inputs, x_stride bytes apart (a multiple of 4, at least activation_size(columns)):
+ * of `columns` inputs, x_stride bytes apart (a multiple of 4, at least activation_size(columns)).
+ * matmul_packed:
  *     sum = 0, then for every run:  sum = fma(activation_scale[run], (float)S, sum)
  *     y = row_scale * sum
- * S is the sum over the run of scale(n, k) * value(n, k) * code(k), an exact integer below 2^31.
- * matmul_packed is made for a batch of 1 to 8: memory bound, one pass over the weights.
- * matmul_packed_many is made for more: compute bound, the weights are decoded once. Both give the
- * same bits, so any division among calls does. */
+ * S is the sum over the run of scale(n, k) * value(n, k) * code(k), an exact integer below 2^31. One
+ * pass over the weights: memory bound, made for a batch of 1 to 8.
+ *
+ * matmul_packed_many is made for more: compute bound, the weights are decoded once. Where the groups
+ * of a layout are shorter than a run it takes the weights of a row and a run in 8 bits, with one
+ * scale. With m the largest |scale * value| of them, padding included:
+ *     i = 126 * 2^15 / m (m <= 127: 2^15 - 1) and g = scale * i / 2^8, both rounded to the nearest
+ *         integer, ties to even
+ *     q = (value * g + 2^6) >> 7,  t = 2^15 / i in float (m <= 127: 1, and q is scale * value)
+ *     sum = fma(activation_scale[run], (float)Q * t, sum),  Q being the sum over q * code(k)
+ * With other layouts both slots give the same bits; in either, a result does not depend on what else
+ * is computed, so that any division among calls gives the same. Whoever changes between the slots
+ * sees the error of q: simd/README.md has it beside that of the layouts. */
 typedef void kernel_matmul_packed(const packed_matrix *matrix, size_t first_row, size_t rows,
                                   const void *x, size_t x_stride, size_t batch, float *y,
                                   size_t y_stride);

@@ -21,7 +21,8 @@ libsimd_la_SOURCES = \
 # Every ISA has one small file per operation: simd/lanes/ with that ISA's registers.
 simd_lanes = \
 	simd/lanes/activation.h simd/lanes/bytes.h simd/lanes/common.h simd/lanes/exponential.h \
-	simd/lanes/many_chunk.h simd/lanes/many_dots.h simd/lanes/many_words.h simd/lanes/matmul.h \
+	simd/lanes/many_chunk.h simd/lanes/many_dots.h simd/lanes/many_rows.h simd/lanes/many_words.h \
+	simd/lanes/matmul.h \
 	simd/lanes/norm.h simd/lanes/packed.h simd/lanes/packed_decode.h simd/lanes/packed_many.h \
 	simd/lanes/quantize.h simd/lanes/softmax.h simd/lanes/vector.h simd/lanes/widen.h
 
@@ -82,6 +83,7 @@ libsimd_neon_la_SOURCES = $(simd_lanes) \
 	simd/arm/activation_neon.c \
 	simd/arm/bytes_neon.h \
 	simd/arm/dot_neon.h \
+	simd/arm/dot_operands.h \
 	simd/arm/lanes_neon.h \
 	simd/arm/matmul_neon.c \
 	simd/arm/norm_neon.c \
@@ -91,7 +93,8 @@ libsimd_neon_la_SOURCES = $(simd_lanes) \
 	simd/arm/quantize_neon.c \
 	simd/arm/softmax_neon.c \
 	simd/arm/vector_neon.c \
-	simd/arm/widen_neon.c
+	simd/arm/widen_neon.c \
+	simd/arm/words_neon.h
 libsimd_dotprod_la_CFLAGS = $(AM_CFLAGS) -march=armv8.2-a+dotprod
 libsimd_dotprod_la_SOURCES = $(simd_lanes) simd/arm/dot_dotprod.h simd/arm/packed_dotprod.c \
 	simd/arm/packed_many_dotprod.c

@@ -65,6 +65,23 @@ static inline bytes bytes_subtract(bytes a, bytes b)
 {
     return bytes_pair(vsubq_u8(a.val[0], b.val[0]), vsubq_u8(a.val[1], b.val[1]));
 }
+static inline bytes bytes_absolute(bytes a)
+{
+    return bytes_pair(vreinterpretq_u8_s8(vabsq_s8(vreinterpretq_s8_u8(a.val[0]))),
+                      vreinterpretq_u8_s8(vabsq_s8(vreinterpretq_s8_u8(a.val[1]))));
+}
+static inline bytes bytes_maximum(bytes a, bytes b)
+{
+    return bytes_pair(vmaxq_u8(a.val[0], b.val[0]), vmaxq_u8(a.val[1], b.val[1]));
+}
+static inline lanes lanes_largest_byte(bytes a)
+{
+    const uint8x16_t pairs = vpmaxq_u8(a.val[0], a.val[1]);
+    const uint8x8_t rows = vpmax_u8(vget_low_u8(pairs), vget_high_u8(pairs));
+    const uint16x8_t wide = vmovl_u8(rows);
+    return lanes_pair(vcvtq_f32_u32(vmovl_u16(vget_low_u16(wide))),
+                      vcvtq_f32_u32(vmovl_u16(vget_high_u16(wide))));
+}
 static inline bytes bytes_table(const void *p)
 {
     return bytes_pair(vld1q_u8(p), vld1q_u8(p));

@@ -33,6 +33,10 @@ static inline dot_sums dot_end(dot_sums sums, dot_scale scale)
     sums.total[1] = vmlaq_s32(sums.total[1], sums.block[1], scale.wide.val[1]);
     return sums;
 }
+static inline lanes dot_block_floats(dot_sums sums)
+{
+    return lanes_pair(vcvtq_f32_s32(sums.block[0]), vcvtq_f32_s32(sums.block[1]));
+}
 static inline lanes dot_floats(dot_sums sums)
 {
     return lanes_pair(vcvtq_f32_s32(sums.total[0]), vcvtq_f32_s32(sums.total[1]));

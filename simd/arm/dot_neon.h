@@ -46,6 +46,11 @@ static inline dot_sums dot_end(dot_sums sums, dot_scale scale)
     }
     return sums;
 }
+static inline lanes dot_block_floats(dot_sums sums)
+{
+    return lanes_pair(vcvtq_f32_s32(vpaddq_s32(sums.block[0], sums.block[1])),
+                      vcvtq_f32_s32(vpaddq_s32(sums.block[2], sums.block[3])));
+}
 static inline lanes dot_floats(dot_sums sums)
 {
     return lanes_pair(vcvtq_f32_s32(sums.total[0]), vcvtq_f32_s32(sums.total[1]));

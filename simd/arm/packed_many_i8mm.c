@@ -2,28 +2,30 @@
  * weights by two rows of 8 activations: two units of a panel are woven together when they are
  * decoded. */
 #define KERNEL(slot) slot##_i8mm
-#include "simd/arm/bytes_neon.h"
+#include "simd/arm/words_neon.h"
 #include "simd/lanes/many_chunk.h"
 
-#define MANY_BATCH         4
-#define MANY_REMAINDERS(X) X(1) X(2) X(3)
+#define MANY_BATCH  8
+#define MANY_PANELS 1
+#define SUMS_WIDTH  (MANY_PANELS * LAYOUT_ROWS)
 
-#define CHUNK_BLOCKS (8 * RUN_BLOCKS)
-#define BLOCK_STEPS  (BLOCK_UNITS / 2) /* of 8 inputs */
-#define PAIRS        (LAYOUT_ROWS / 2) /* of rows of weights */
-#define PART_PAIRS   (LANES / 2)
+#define RUN_STEPS  (RUN_UNITS / 2) /* of 8 inputs */
+#define PAIRS      (LAYOUT_ROWS / 2) /* of rows of weights */
+#define PART_PAIRS (LANES / 2)
 
-typedef struct chunk_block {
-    int8_t values[BLOCK_STEPS][PAIRS][2][8];
-    int32_t scales[PAIRS][2][2]; /* of each row twice, as its sums lie */
-} chunk_block;
+/* A run of a panel: of 8 inputs two rows side by side. */
+typedef struct run_pairs {
+    int8_t values[RUN_STEPS][PAIRS][2][8];
+    float scales[LAYOUT_ROWS];
+} run_pairs;
 
 typedef struct chunk_weights {
-    chunk_block of[CHUNK_BLOCKS];
+    run_pairs of[CHUNK_RUNS][MANY_PANELS];
 } chunk_weights;
 
-static inline void many_begin(void)
+static inline void many_begin(size_t batch)
 {
+    (void)batch;
 }
 static inline void many_end(void)
 {
@@ -37,28 +39,23 @@ static inline void store_pairs(uint8x16_t first, uint8x16_t second, int8_t (*pai
     vst1q_s8(pairs[1][0], vreinterpretq_s8_u32(vzip2q_u32(low, high)));
 }
 
-LANES_INLINE void decode_chunk(packed_kind kind, const packed_reader *reader, size_t panel,
-                               size_t first, size_t blocks, chunk_weights *weights)
+LANES_INLINE void decode_chunk_run(packed_kind kind, const packed_reader *reader, size_t panel,
+                                   size_t first, size_t blocks, size_t run, size_t place,
+                                   chunk_weights *weights)
 {
-    for (size_t index = 0; index < blocks; index++) {
-        const packed_block block = packed_find_block(kind, reader, panel, first + index);
-        chunk_block *out = &weights->of[index];
-        for (size_t row = 0; row < LAYOUT_ROWS; row++) {
-            int32_t *scale = out->scales[row / 2][row % 2];
-            scale[0] = scale[1] = block.scales == NULL ? 1 : (int8_t)block.scales[row];
-        }
+    run_pairs *out = &weights->of[run][place];
+    run_weights decoded;
+    decode_run(kind, reader, panel, first, blocks, &decoded);
+    for (size_t step = 0; step < blocks * BLOCK_UNITS / 2; step++) {
 #pragma GCC unroll 2
         for (size_t part = 0; part < PARTS; part++) {
-            const bytes constant = packed_constant(kind, reader, &block, part);
-#pragma GCC unroll 4
-            for (size_t step = 0; step < BLOCK_STEPS; step++) {
-                const bytes even = packed_values(kind, &block, constant, 2 * step, part);
-                const bytes odd = packed_values(kind, &block, constant, 2 * step + 1, part);
-                store_pairs(even.val[0], odd.val[0], out->values[step] + part * PART_PAIRS);
-                store_pairs(even.val[1], odd.val[1], out->values[step] + part * PART_PAIRS + 2);
-            }
+            const bytes even = bytes_load(decoded.values[2 * step][part * LANES]);
+            const bytes odd = bytes_load(decoded.values[2 * step + 1][part * LANES]);
+            store_pairs(even.val[0], odd.val[0], out->values[step] + part * PART_PAIRS);
+            store_pairs(even.val[1], odd.val[1], out->values[step] + part * PART_PAIRS + 2);
         }
     }
+    memcpy(out->scales, decoded.scales, sizeof(out->scales));
 }
 
 /* Sums of rows r and r + 1 with activations b and b + 1: [r, b] [r, b + 1] [r + 1, b]
@@ -75,80 +72,70 @@ LANES_INLINE int8x16_t load_pair(const packed_chunk *chunk, size_t b, size_t bat
     return vcombine_s8(vld1_s8((const int8_t *)row), vld1_s8((const int8_t *)partner));
 }
 
-/* One block of one part; batch is a constant. */
-LANES_INLINE void multiply_block(const chunk_block *weights, const packed_chunk *chunk, size_t k,
-                                 size_t part, size_t batch, part_sums *totals)
+/* 8 inputs of one part; batch is a constant. */
+LANES_INLINE void multiply_step(const run_pairs *weights, size_t step, const packed_chunk *chunk,
+                                size_t k, size_t part, size_t batch, part_sums *sums)
 {
-    part_sums sums;
+    int8x16_t rows[PART_PAIRS];
 #pragma GCC unroll 4
     for (size_t i = 0; i < PART_PAIRS; i++) {
-        for (size_t b = 0; b < batch; b += 2) {
-            sums.of[i][b / 2] = vdupq_n_s32(0);
-        }
+        rows[i] = vld1q_s8(weights->values[step][part * PART_PAIRS + i][0]);
     }
 #pragma GCC unroll 4
-    for (size_t step = 0; step < BLOCK_STEPS; step++) {
-#pragma GCC unroll 2
-        for (size_t b = 0; b < batch; b += 2) {
-            const int8x16_t codes = load_pair(chunk, b, batch, k + step * 8);
-#pragma GCC unroll 4
-            for (size_t i = 0; i < PART_PAIRS; i++) {
-                const int8x16_t rows = vld1q_s8(weights->values[step][part * PART_PAIRS + i][0]);
-                sums.of[i][b / 2] = vmmlaq_s32(sums.of[i][b / 2], rows, codes);
-            }
-        }
-    }
-#pragma GCC unroll 4
-    for (size_t i = 0; i < PART_PAIRS; i++) {
-        const int32x4_t scale = vld1q_s32(weights->scales[part * PART_PAIRS + i][0]);
-#pragma GCC unroll 2
-        for (size_t b = 0; b < batch; b += 2) {
-            totals->of[i][b / 2] = vmlaq_s32(totals->of[i][b / 2], sums.of[i][b / 2], scale);
-        }
-    }
-}
-
-/* sums[0 to 3] += scale * what belongs to activation b of four rows. */
-LANES_INLINE void add_rows(const part_sums *totals, size_t i, size_t b, float scale, float *sums)
-{
-    const int32x4_t low = totals->of[i][b / 2], high = totals->of[i + 1][b / 2];
-    const int32x4_t rows = b % 2 == 0 ? vuzp1q_s32(low, high) : vuzp2q_s32(low, high);
-    vst1q_f32(sums, vfmaq_n_f32(vld1q_f32(sums), vcvtq_f32_s32(rows), scale));
-}
-
-LANES_INLINE void multiply_run(const chunk_weights *weights, const packed_chunk *chunk,
-                               size_t first, size_t end, size_t batch, float (*sums)[LAYOUT_ROWS])
-{
-    const size_t run = (chunk->first + first) / RUN_BLOCKS;
-    for (size_t part = 0; part < PARTS; part++) {
-        part_sums totals;
+    for (size_t b = 0; b < batch; b += 2) {
+        const int8x16_t codes = load_pair(chunk, b, batch, k + step * 8);
 #pragma GCC unroll 4
         for (size_t i = 0; i < PART_PAIRS; i++) {
-            for (size_t b = 0; b < batch; b += 2) {
-                totals.of[i][b / 2] = vdupq_n_s32(0);
-            }
-        }
-        for (size_t index = first; index < end; index++) {
-            multiply_block(&weights->of[index], chunk, (chunk->first + index) * LAYOUT_COLUMNS,
-                           part, batch, &totals);
-        }
-#pragma GCC unroll 4
-        for (size_t b = 0; b < batch; b++) {
-            const char *row = chunk->x + b * chunk->x_stride;
-            const float scale = activation_scales(row, chunk->columns)[run];
-            add_rows(&totals, 0, b, scale, sums[b] + part * LANES);
-            add_rows(&totals, 2, b, scale, sums[b] + part * LANES + 4);
+            sums->of[i][b / 2] = vmmlaq_s32(sums->of[i][b / 2], rows[i], codes);
         }
     }
 }
 
-LANES_INLINE void multiply_chunk(const chunk_weights *weights, const packed_chunk *chunk,
-                                 size_t batch, float (*sums)[LAYOUT_ROWS])
+/* sums += factor * (products of four rows with activation b * their scales) */
+LANES_INLINE void add_rows(const part_sums *products, size_t i, size_t b, float factor,
+                           const float *scales, float *sums)
 {
-    for (size_t first = 0; first < chunk->blocks; first += RUN_BLOCKS) {
-        const size_t end = first + RUN_BLOCKS < chunk->blocks ? first + RUN_BLOCKS : chunk->blocks;
-        multiply_run(weights, chunk, first, end, batch, sums);
+    const int32x4_t low = products->of[i][b / 2], high = products->of[i + 1][b / 2];
+    const int32x4_t rows = b % 2 == 0 ? vuzp1q_s32(low, high) : vuzp2q_s32(low, high);
+    const float32x4_t scaled = vmulq_f32(vcvtq_f32_s32(rows), vld1q_f32(scales));
+    vst1q_f32(sums, vfmaq_n_f32(vld1q_f32(sums), scaled, factor));
+}
+
+LANES_INLINE void multiply_run(const run_pairs *weights, const packed_chunk *chunk, size_t run,
+                               size_t steps, size_t part, size_t batch, float (*sums)[SUMS_WIDTH])
+{
+    part_sums products;
+#pragma GCC unroll 4
+    for (size_t i = 0; i < PART_PAIRS; i++) {
+#pragma GCC unroll 4
+        for (size_t b = 0; b < batch; b += 2) {
+            products.of[i][b / 2] = vdupq_n_s32(0);
+        }
+    }
+    for (size_t step = 0; step < steps; step++) {
+        multiply_step(weights, step, chunk, run * ACTIVATION_GROUP, part, batch, &products);
+    }
+#pragma GCC unroll 8
+    for (size_t b = 0; b < batch; b++) {
+        const char *row = chunk->x + b * chunk->x_stride;
+        const float factor = activation_scales(row, chunk->columns)[run];
+        const float *scales = weights->scales + part * LANES;
+        add_rows(&products, 0, b, factor, scales, sums[b] + part * LANES);
+        add_rows(&products, 2, b, factor, scales + 4, sums[b] + part * LANES + 4);
     }
 }
 
+/* batch is a constant. */
+LANES_INLINE void multiply_chunk(const chunk_weights *weights, const packed_chunk *chunk,
+                                 size_t batch, float (*sums)[SUMS_WIDTH])
+{
+    for (size_t run = 0; run * RUN_UNITS < chunk->units; run++) {
+        const size_t steps = chunk_run_units(chunk, run) / 2;
+        for (size_t part = 0; part < PARTS; part++) {
+            multiply_run(weights->of[run], chunk, chunk->first_run + run, steps, part, batch, sums);
+        }
+    }
+}
+
+#include "simd/lanes/many_rows.h"
 #include "simd/lanes/packed_many.h"

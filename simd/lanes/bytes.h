@@ -8,6 +8,8 @@
  *   bytes_field(a, shift, mask)   (a >> shift) & mask in each byte; constants
  *   bytes_shift_left(a, shift)    where no bit leaves its byte
  *   bytes_or, bytes_xor, bytes_subtract
+ *   bytes_absolute, bytes_maximum unsigned; of -128 the magnitude is 128
+ *   lanes_largest_byte(a)         of the 4 unsigned bytes of each row, as floats
  *   bytes_table(p), bytes_lookup  16 bytes; those whose numbers (0 to 15) stand in a register
  *   lanes_load_int8, _store_int8  LANES bytes as floats; floats as bytes, ties to even */
 #ifndef SIMD_LANES_BYTES_H
@@ -37,6 +39,7 @@ typedef struct packed_reader {
     size_t group_blocks; /* blocks that share a scale; 0: no scales */
     size_t groups;
     size_t block_codes, block_high; /* bytes of a block */
+    bool rescale;        /* a run of activations has several groups */
 } packed_reader;
 
 static inline packed_kind packed_kind_of(const layout_info *layout)
@@ -69,6 +72,7 @@ static inline bool packed_open(packed_reader *reader, const packed_matrix *matri
         .groups = sizes.groups,
         .block_codes = BLOCK_UNITS * UNIT_BYTES * (layout->bits == 8 ? 2 : 1) / 2,
         .block_high = layout->bits == 6 ? BLOCK_UNITS * UNIT_BYTES / 4 : 0,
+        .rescale = layout->group != 0 && layout->group < ACTIVATION_GROUP,
     };
     const void *table = layout->codebook ? (const void *)matrix->plane[LAYOUT_TABLE] : symmetric;
     memcpy(reader->table, table, sizeof(reader->table));

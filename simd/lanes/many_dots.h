@@ -1,126 +1,121 @@
 /* A chunk of weights in 8 bits, for ISAs that multiply those and add four. The file that includes
- * this has included its ISA's dot_<isa>.h, whose vocabulary simd/lanes/packed.h describes, and
- * defined MANY_BATCH, the rows of activations whose sums the registers hold: up to 8. */
+ * this has included its ISA's words_<isa>.h and dot_<isa>.h, whose vocabulary simd/lanes/packed.h
+ * describes, and
+ *   dot_block_floats(sums)       the products since dot_begin, rounded to nearest even
+ * and defined MANY_BATCH, the rows of activations, and MANY_PANELS, the panels of weights, whose
+ * sums the registers hold. */
 #include "simd/lanes/many_chunk.h"
 
-#if MANY_BATCH == 8
-#define MANY_REMAINDERS(X) X(1) X(2) X(3) X(4) X(5) X(6) X(7)
-#elif MANY_BATCH == 6
-#define MANY_REMAINDERS(X) X(1) X(2) X(3) X(4) X(5)
-#elif MANY_BATCH == 4
-#define MANY_REMAINDERS(X) X(1) X(2) X(3)
-#else
-#define MANY_REMAINDERS(X) X(1) X(2)
-#endif
-
-#define CHUNK_BLOCKS (8 * RUN_BLOCKS)
-
-typedef struct chunk_block {
-    int8_t values[BLOCK_UNITS][LAYOUT_ROWS][LAYOUT_UNIT] __attribute__((aligned(64)));
-    dot_scale scales[PARTS];
-} chunk_block;
+#define SUMS_WIDTH (MANY_PANELS * LAYOUT_ROWS)
 
 typedef struct chunk_weights {
-    chunk_block of[CHUNK_BLOCKS];
+    run_weights of[CHUNK_RUNS][MANY_PANELS];
 } chunk_weights;
 
-static inline void many_begin(void)
+static inline void many_begin(size_t batch)
 {
+    (void)batch;
 }
 static inline void many_end(void)
 {
 }
 
-LANES_INLINE void decode_chunk(packed_kind kind, const packed_reader *reader, size_t panel,
-                               size_t first, size_t blocks, chunk_weights *weights)
+LANES_INLINE void decode_chunk_run(packed_kind kind, const packed_reader *reader, size_t panel,
+                                   size_t first, size_t blocks, size_t run, size_t part,
+                                   chunk_weights *weights)
 {
-    for (size_t index = 0; index < blocks; index++) {
-        const packed_block block = packed_find_block(kind, reader, panel, first + index);
-        chunk_block *out = &weights->of[index];
+    decode_run(kind, reader, panel, first, blocks, &weights->of[run][part]);
+}
+
+/* The sum of a run's activations. */
+LANES_INLINE int32_t run_codes_sum(const char *row, size_t columns, size_t run, size_t units)
+{
+    const int32_t *sums = activation_sums(row, columns) + run * RUN_BLOCKS;
+    int32_t sum = 0;
+    for (size_t block = 0; block < units / BLOCK_UNITS; block++) {
+        sum += sums[block];
+    }
+    return sum;
+}
+
+typedef struct many_sums {
+    dot_sums of[MANY_BATCH][MANY_PANELS][PARTS];
+} many_sums;
+
+/* One unit; batch is a constant. */
+LANES_INLINE void multiply_unit(const run_weights *weights, size_t unit, const char *x,
+                                size_t x_stride, size_t batch, many_sums *sums)
+{
+    dot_weight row[MANY_PANELS][PARTS];
+#pragma GCC unroll 2
+    for (size_t panel = 0; panel < MANY_PANELS; panel++) {
 #pragma GCC unroll 2
         for (size_t part = 0; part < PARTS; part++) {
-            const bytes constant = packed_constant(kind, reader, &block, part);
-            out->scales[part] = block.scales == NULL ? dot_scale_one()
-                                                     : dot_load_scale(block.scales + part * LANES);
-#pragma GCC unroll 8
-            for (size_t unit = 0; unit < BLOCK_UNITS; unit++) {
-                bytes_store(out->values[unit][part * LANES],
-                            packed_values(kind, &block, constant, unit, part));
+            row[panel][part] =
+                dot_prepare(bytes_load(weights[panel].values[unit][part * LANES]));
+        }
+    }
+#pragma GCC unroll 12
+    for (size_t b = 0; b < batch; b++) {
+        const bytes codes = bytes_broadcast(x + b * x_stride + unit * LAYOUT_UNIT);
+#pragma GCC unroll 2
+        for (size_t panel = 0; panel < MANY_PANELS; panel++) {
+#pragma GCC unroll 2
+            for (size_t part = 0; part < PARTS; part++) {
+                dot_sums *sum = &sums->of[b][panel][part];
+                *sum = dot_add(*sum, row[panel][part], codes, dot_scale_one());
             }
         }
     }
 }
 
-typedef struct many_sums {
-    dot_sums of[MANY_BATCH][PARTS];
-} many_sums;
-
-/* Block `index` of the matrix, which `weights` holds; batch is a constant. */
-LANES_INLINE void multiply_block(const chunk_block *weights, const packed_chunk *chunk,
-                                 size_t index, size_t batch, many_sums *sums)
+/* sums += scale of the activations * (products * scales of the weights) */
+LANES_INLINE void add_run(const run_weights *weights, const many_sums *products, size_t batch,
+                          const float *scales, float (*sums)[SUMS_WIDTH])
 {
-    const char *x = chunk->x + index * LAYOUT_COLUMNS;
-#pragma GCC unroll 8
-    for (size_t b = 0; b < batch; b++) {
-        const int32_t *codes_sums = activation_sums(chunk->x + b * chunk->x_stride, chunk->columns);
+#pragma GCC unroll 2
+    for (size_t panel = 0; panel < MANY_PANELS; panel++) {
 #pragma GCC unroll 2
         for (size_t part = 0; part < PARTS; part++) {
-            sums->of[b][part] = dot_begin(sums->of[b][part], codes_sums[index]);
-        }
-    }
-    for (size_t unit = 0; unit < BLOCK_UNITS; unit++) {
-        dot_weight row[PARTS];
-#pragma GCC unroll 2
-        for (size_t part = 0; part < PARTS; part++) {
-            row[part] = dot_prepare(bytes_load(weights->values[unit][part * LANES]));
-        }
-#pragma GCC unroll 8
-        for (size_t b = 0; b < batch; b++) {
-            const bytes codes = bytes_broadcast(x + b * chunk->x_stride + unit * LAYOUT_UNIT);
-#pragma GCC unroll 2
-            for (size_t part = 0; part < PARTS; part++) {
-                sums->of[b][part] =
-                    dot_add(sums->of[b][part], row[part], codes, weights->scales[part]);
+            const lanes scale = lanes_load(weights[panel].scales + part * LANES);
+#pragma GCC unroll 12
+            for (size_t b = 0; b < batch; b++) {
+                float *sum = sums[b] + panel * LAYOUT_ROWS + part * LANES;
+                const lanes product = dot_block_floats(products->of[b][panel][part]);
+                lanes_store(sum, lanes_fma(lanes_set(scales[b]), lanes_multiply(product, scale),
+                                           lanes_load(sum)));
             }
-        }
-    }
-#pragma GCC unroll 8
-    for (size_t b = 0; b < batch; b++) {
-#pragma GCC unroll 2
-        for (size_t part = 0; part < PARTS; part++) {
-            sums->of[b][part] = dot_end(sums->of[b][part], weights->scales[part]);
         }
     }
 }
 
 /* batch is a constant. */
 LANES_INLINE void multiply_chunk(const chunk_weights *weights, const packed_chunk *chunk,
-                                 size_t batch, float (*sums)[LAYOUT_ROWS])
+                                 size_t batch, float (*sums)[SUMS_WIDTH])
 {
-    for (size_t first = 0; first < chunk->blocks; first += RUN_BLOCKS) {
-        const size_t end = first + RUN_BLOCKS < chunk->blocks ? first + RUN_BLOCKS : chunk->blocks;
+    for (size_t run = 0; run * RUN_UNITS < chunk->units; run++) {
+        const size_t units = chunk_run_units(chunk, run), place = chunk->first_run + run;
+        const char *x = chunk->x + place * ACTIVATION_GROUP;
         many_sums products;
-#pragma GCC unroll 8
-        for (size_t b = 0; b < batch; b++) {
-#pragma GCC unroll 2
-            for (size_t part = 0; part < PARTS; part++) {
-                products.of[b][part] = dot_zero();
-            }
-        }
-        for (size_t index = first; index < end; index++) {
-            multiply_block(&weights->of[index], chunk, chunk->first + index, batch, &products);
-        }
-#pragma GCC unroll 8
+        float scales[MANY_BATCH];
+#pragma GCC unroll 12
         for (size_t b = 0; b < batch; b++) {
             const char *row = chunk->x + b * chunk->x_stride;
-            const size_t run = (chunk->first + first) / RUN_BLOCKS;
-            const lanes scale = lanes_set(activation_scales(row, chunk->columns)[run]);
+            const int32_t codes_sum = run_codes_sum(row, chunk->columns, place, units);
+            scales[b] = activation_scales(row, chunk->columns)[place];
 #pragma GCC unroll 2
-            for (size_t part = 0; part < PARTS; part++) {
-                float *sum = sums[b] + part * LANES;
-                lanes_store(sum,
-                            lanes_fma(scale, dot_floats(products.of[b][part]), lanes_load(sum)));
+            for (size_t panel = 0; panel < MANY_PANELS; panel++) {
+#pragma GCC unroll 2
+                for (size_t part = 0; part < PARTS; part++) {
+                    products.of[b][panel][part] = dot_begin(dot_zero(), codes_sum);
+                }
             }
         }
+        for (size_t unit = 0; unit < units; unit++) {
+            multiply_unit(weights->of[run], unit, x, chunk->x_stride, batch, &products);
+        }
+        add_run(weights->of[run], &products, batch, scales, sums);
     }
 }
+
+#include "simd/lanes/many_rows.h"

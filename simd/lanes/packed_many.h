@@ -1,91 +1,94 @@
 /* Many rows of activations times packed weights: see simd/kernels.h. The file that includes this
- * has included its ISA's way to multiply, simd/lanes/many_words.h or many_dots.h, which defines
- *   chunk_weights            a panel's weights of CHUNK_BLOCKS blocks, decoded
- *   decode_chunk(kind, reader, panel, first block, blocks, &weights)
- *   multiply_chunk(&weights, &chunk, batch, sums)
- *                            adds the products of `batch` rows to sums[batch][16]
- *   MANY_BATCH, MANY_REMAINDERS   the rows that the registers hold, and all smaller numbers
- *   many_begin(), many_end()      around the work of a call
+ * has included its ISA's way to multiply, simd/lanes/many_words.h, many_dots.h or its own, which
+ * defines
+ *   MANY_PANELS, SUMS_WIDTH  panels of weights that go together; their outputs
+ *   chunk_weights            CHUNK_RUNS runs of these panels, decoded, of [run][panel]
+ *   decode_chunk_run(kind, reader, panel, first block, blocks, run, place, &weights)
+ *                            decodes one run of a panel to of[run][place]
+ *   multiply_rows(&weights, chunk, batch, sums)
+ *                            adds the products of `batch` rows to sums[batch][SUMS_WIDTH]
+ *   many_begin(batch), many_end()  around the work of a call with that many rows. multiply_rows is
+ *                            given all of them, or at least MANY_LEAST
  *
- * A panel is decoded chunk by chunk into the nearest caches, once for a tile of activation rows.
- * The chain of multiply-adds of an output is that of simd/lanes/packed.h: so are its bits. */
-#include "simd/lanes/many_chunk.h"
+ * Weights are decoded chunk by chunk into the nearest cache, once for a tile of activation rows. */
 
-#define TILE_ROWS ((size_t)96)
+#define TILE_ROWS  ((size_t)512)
+#define MANY_LEAST (TILE_ROWS / 2)
 
 typedef struct tile_sums {
-    float of[TILE_ROWS][LAYOUT_ROWS];
+    float of[TILE_ROWS][SUMS_WIDTH] __attribute__((aligned(64)));
 } tile_sums;
 
-LANES_INLINE void multiply_rows(const chunk_weights *weights, packed_chunk chunk, size_t batch,
-                                tile_sums *sums)
+/* What a call multiplies: `count` outputs of up to MANY_PANELS panels. */
+typedef struct many_task {
+    packed_reader reader;
+    size_t columns, panel, count;
+} many_task;
+
+/* A chunk that begins with run first_run; units of it. Panels that do not exist are not touched:
+ * nobody reads what comes of them. */
+LANES_INLINE size_t decode_chunk(packed_kind kind, const many_task *task, size_t first_run,
+                                 chunk_weights *weights)
 {
-    const char *x = chunk.x;
-    for (size_t b = 0; b < batch; b += MANY_BATCH) {
-        chunk.x = x + b * chunk.x_stride;
-        switch (batch - b) {
-#define MANY_ROWS(count)                                                                           \
-    case count:                                                                                    \
-        multiply_chunk(weights, &chunk, count, sums->of + b);                                      \
-        break;
-            MANY_REMAINDERS(MANY_ROWS)
-#undef MANY_ROWS
-        default:
-            multiply_chunk(weights, &chunk, MANY_BATCH, sums->of + b);
-            break;
+    size_t first = first_run * RUN_BLOCKS, run = 0;
+    for (; run < CHUNK_RUNS && first < task->reader.blocks; run++, first += RUN_BLOCKS) {
+        const size_t left = task->reader.blocks - first;
+        const size_t blocks = left < RUN_BLOCKS ? left : RUN_BLOCKS;
+        for (size_t place = 0; place * LAYOUT_ROWS < task->count; place++) {
+            decode_chunk_run(kind, &task->reader, task->panel + place, first, blocks, run, place,
+                             weights);
         }
     }
+    const size_t end = first < task->reader.blocks ? first : task->reader.blocks;
+    return (end - first_run * RUN_BLOCKS) * BLOCK_UNITS;
 }
 
-/* A panel times up to TILE_ROWS rows from x; kind is a constant. */
-LANES_INLINE void multiply_tile(packed_kind kind, const packed_reader *reader, size_t panel,
-                                packed_chunk chunk, size_t batch, tile_sums *sums)
+/* The products of up to TILE_ROWS rows from x; kind is a constant. */
+LANES_INLINE void multiply_tile(packed_kind kind, const many_task *task, packed_chunk chunk,
+                                size_t batch, chunk_weights *weights, tile_sums *sums)
 {
-    chunk_weights weights;
     memset(sums, 0, batch * sizeof(sums->of[0]));
-    for (size_t first = 0; first < reader->blocks; first += CHUNK_BLOCKS) {
-        const size_t left = reader->blocks - first;
-        chunk.first = first;
-        chunk.blocks = left < CHUNK_BLOCKS ? left : CHUNK_BLOCKS;
-        decode_chunk(kind, reader, panel, first, chunk.blocks, &weights);
-        multiply_rows(&weights, chunk, batch, sums);
+    for (size_t run = 0; run * RUN_BLOCKS < task->reader.blocks; run += CHUNK_RUNS) {
+        chunk.first_run = run;
+        chunk.units = decode_chunk(kind, task, run, weights);
+        multiply_rows(weights, chunk, batch, sums->of);
     }
 }
 
-static void tile(const packed_reader *reader, size_t panel, packed_chunk chunk, size_t batch,
+static void tile(const many_task *task, packed_chunk chunk, size_t batch, chunk_weights *weights,
                  tile_sums *sums)
 {
-    switch (reader->kind) {
+    switch (task->reader.kind) {
     case PACKED_INT8:
-        multiply_tile(PACKED_INT8, reader, panel, chunk, batch, sums);
+        multiply_tile(PACKED_INT8, task, chunk, batch, weights, sums);
         break;
     case PACKED_INT6:
-        multiply_tile(PACKED_INT6, reader, panel, chunk, batch, sums);
+        multiply_tile(PACKED_INT6, task, chunk, batch, weights, sums);
         break;
     case PACKED_TABLE:
-        multiply_tile(PACKED_TABLE, reader, panel, chunk, batch, sums);
+        multiply_tile(PACKED_TABLE, task, chunk, batch, weights, sums);
         break;
     case PACKED_ZEROS:
-        multiply_tile(PACKED_ZEROS, reader, panel, chunk, batch, sums);
+        multiply_tile(PACKED_ZEROS, task, chunk, batch, weights, sums);
         break;
     }
 }
 
-/* `count` outputs of each row. */
-static void finish_tile(const packed_reader *reader, size_t panel, size_t batch, size_t count,
-                        const tile_sums *sums, float *y, size_t y_stride)
+static void finish_tile(const many_task *task, size_t batch, const tile_sums *sums, float *y,
+                        size_t y_stride)
 {
-    float row_scales[LAYOUT_ROWS]; /* lie at any byte */
-    memcpy(row_scales, reader->row_scales + panel * sizeof(row_scales), sizeof(row_scales));
+    float scales[SUMS_WIDTH] = {0}; /* those in the file lie at any byte */
+    const size_t padded = (task->count + LAYOUT_ROWS - 1) / LAYOUT_ROWS * LAYOUT_ROWS;
+    memcpy(scales, task->reader.row_scales + task->panel * LAYOUT_ROWS * sizeof(float),
+           padded * sizeof(float));
     for (size_t b = 0; b < batch; b++) {
-        for (size_t part = 0; part * LANES < count; part++) {
-            const size_t first = part * LANES;
+        for (size_t first = 0; first < task->count; first += LANES) {
             const lanes result =
-                lanes_multiply(lanes_load(row_scales + first), lanes_load(sums->of[b] + first));
-            if (count >= first + LANES) {
+                lanes_multiply(lanes_load(scales + first), lanes_load(sums->of[b] + first));
+            if (task->count >= first + LANES) {
                 lanes_store(y + b * y_stride + first, result);
             } else {
-                lanes_store_first(y + b * y_stride + first, result, count - first);
+                lanes_store_first(y + b * y_stride + first, result, task->count - first);
             }
         }
     }
@@ -95,23 +98,25 @@ void KERNEL(matmul_packed_many)(const packed_matrix *matrix, size_t first_row, s
                                 const void *x, size_t x_stride, size_t batch, float *y,
                                 size_t y_stride)
 {
-    packed_reader reader;
+    many_task task = {.columns = matrix->columns};
+    chunk_weights weights;
     tile_sums sums;
-    if (!packed_open(&reader, matrix)) {
+    if (!packed_open(&task.reader, matrix)) {
         return;
     }
-    many_begin();
-    for (size_t row = 0; row < rows; row += LAYOUT_ROWS) {
-        const size_t panel = (first_row + row) / LAYOUT_ROWS;
-        const size_t count = rows - row < LAYOUT_ROWS ? rows - row : LAYOUT_ROWS;
-        for (size_t b = 0; b < batch; b += TILE_ROWS) {
-            const size_t tile_batch = batch - b < TILE_ROWS ? batch - b : TILE_ROWS;
+    memset(&weights, 0, sizeof(weights));
+    many_begin(batch);
+    const size_t tiles = (batch + TILE_ROWS - 1) / TILE_ROWS;
+    for (size_t row = 0; row < rows; row += SUMS_WIDTH) {
+        task.panel = (first_row + row) / LAYOUT_ROWS;
+        task.count = rows - row < SUMS_WIDTH ? rows - row : SUMS_WIDTH;
+        for (size_t i = 0; i < tiles; i++) {
+            const size_t b = batch * i / tiles, tile_batch = batch * (i + 1) / tiles - b;
             const packed_chunk chunk = {.x = (const char *)x + b * x_stride,
                                         .x_stride = x_stride,
                                         .columns = matrix->columns};
-            tile(&reader, panel, chunk, tile_batch, &sums);
-            finish_tile(&reader, panel, tile_batch, count, &sums, y + b * y_stride + row,
-                        y_stride);
+            tile(&task, chunk, tile_batch, &weights, &sums);
+            finish_tile(&task, tile_batch, &sums, y + b * y_stride + row, y_stride);
         }
     }
     many_end();

@@ -2,6 +2,7 @@
 #include "simd/ref/quantized.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define SMALLEST_ACTIVATION 0x1p-100f /* below it 127 / m might overflow */
@@ -156,40 +157,91 @@ void quantize_activations_ref(const float *x, size_t columns, void *row)
     }
 }
 
-static float row_product(const packed_reader *reader, size_t row, const void *x)
+static size_t smaller(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+/* The weights of a row that meet one run of activations, as a product takes them. */
+typedef struct run_weights {
+    int32_t values[ACTIVATION_GROUP], scales[ACTIVATION_GROUP]; /* [count] */
+    size_t count; /* padding included, whose activations are 0 */
+    float scale;
+} run_weights;
+
+static void read_run(const packed_reader *reader, size_t row, size_t first, run_weights *run)
+{
+    run->count = smaller(ACTIVATION_GROUP, reader->sizes.columns - first);
+    for (size_t i = 0; i < run->count; i++) {
+        run->values[i] = read_value(reader, row, first + i);
+        run->scales[i] = read_scale(reader, row, first + i);
+    }
+    run->scale = 1;
+}
+
+/* Groups shorter than a run: the same in 8 bits, with one scale. */
+static void rescale_run(run_weights *run)
+{
+    int32_t largest = 0;
+    for (size_t i = 0; i < run->count; i++) {
+        int32_t magnitude = abs(run->values[i] * run->scales[i]);
+        largest = magnitude > largest ? magnitude : largest;
+    }
+    float inverse = largest > 127 ? rintf(126 * 32768.0f / (float)largest) : 32767;
+    for (size_t i = 0; i < run->count; i++) {
+        float product = (float)run->values[i] * rintf((float)run->scales[i] * inverse / 256);
+        run->values[i] = (int32_t)floorf(product / 128 + 0.5f);
+        run->scales[i] = 1;
+    }
+    run->scale = largest > 127 ? 32768 / inverse : 1;
+}
+
+static float row_product(const packed_reader *reader, bool rescale, size_t row, const void *x)
 {
     size_t columns = reader->matrix->columns;
     const int8_t *codes = activation_codes(x);
     const float *scales = activation_scales(x, columns);
     float sum = 0;
     for (size_t first = 0; first < columns; first += ACTIVATION_GROUP) {
-        int32_t run = 0;
-        for (size_t k = first; k < first + ACTIVATION_GROUP && k < columns; k++) {
-            run += read_scale(reader, row, k) * read_value(reader, row, k) * codes[k];
+        int32_t products = 0;
+        run_weights run;
+        read_run(reader, row, first, &run);
+        if (rescale) {
+            rescale_run(&run);
         }
-        sum = fmaf(scales[first / ACTIVATION_GROUP], (float)run, sum);
+        for (size_t i = 0; i < run.count; i++) {
+            products += run.scales[i] * run.values[i] * codes[first + i];
+        }
+        sum = fmaf(scales[first / ACTIVATION_GROUP], (float)products * run.scale, sum);
     }
     return read_row_scale(reader, row) * sum;
 }
 
-void matmul_packed_ref(const packed_matrix *matrix, size_t first_row, size_t rows, const void *x,
-                       size_t x_stride, size_t batch, float *y, size_t y_stride)
+static void multiply(const packed_matrix *matrix, bool many, size_t first_row, size_t rows,
+                     const void *x, size_t x_stride, size_t batch, float *y, size_t y_stride)
 {
     packed_reader reader;
     if (!reader_open(&reader, matrix)) {
         return;
     }
+    bool rescale = many && reader.layout->group != 0 && reader.layout->group < ACTIVATION_GROUP;
     for (size_t b = 0; b < batch; b++) {
         for (size_t n = 0; n < rows; n++) {
             y[b * y_stride + n] =
-                row_product(&reader, first_row + n, (const char *)x + b * x_stride);
+                row_product(&reader, rescale, first_row + n, (const char *)x + b * x_stride);
         }
     }
+}
+
+void matmul_packed_ref(const packed_matrix *matrix, size_t first_row, size_t rows, const void *x,
+                       size_t x_stride, size_t batch, float *y, size_t y_stride)
+{
+    multiply(matrix, false, first_row, rows, x, x_stride, batch, y, y_stride);
 }
 
 void matmul_packed_many_ref(const packed_matrix *matrix, size_t first_row, size_t rows,
                             const void *x, size_t x_stride, size_t batch, float *y,
                             size_t y_stride)
 {
-    matmul_packed_ref(matrix, first_row, rows, x, x_stride, batch, y, y_stride);
+    multiply(matrix, true, first_row, rows, x, x_stride, batch, y, y_stride);
 }

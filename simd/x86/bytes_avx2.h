@@ -58,6 +58,20 @@ static inline bytes bytes_subtract(bytes a, bytes b)
 {
     return _mm256_sub_epi8(a, b);
 }
+static inline bytes bytes_absolute(bytes a)
+{
+    return _mm256_abs_epi8(a);
+}
+static inline bytes bytes_maximum(bytes a, bytes b)
+{
+    return _mm256_max_epu8(a, b);
+}
+static inline lanes lanes_largest_byte(bytes a)
+{
+    a = _mm256_max_epu8(a, _mm256_srli_epi32(a, 16));
+    a = _mm256_max_epu8(a, _mm256_srli_epi32(a, 8));
+    return _mm256_cvtepi32_ps(_mm256_and_si256(a, _mm256_set1_epi32(255)));
+}
 static inline bytes bytes_table(const void *p)
 {
     return _mm256_broadcastsi128_si256(_mm_loadu_si128(p));

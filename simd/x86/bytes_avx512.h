@@ -50,6 +50,20 @@ static inline bytes bytes_subtract(bytes a, bytes b)
 {
     return _mm512_sub_epi8(a, b);
 }
+static inline bytes bytes_absolute(bytes a)
+{
+    return _mm512_abs_epi8(a);
+}
+static inline bytes bytes_maximum(bytes a, bytes b)
+{
+    return _mm512_max_epu8(a, b);
+}
+static inline lanes lanes_largest_byte(bytes a)
+{
+    a = _mm512_max_epu8(a, _mm512_srli_epi32(a, 16));
+    a = _mm512_max_epu8(a, _mm512_srli_epi32(a, 8));
+    return _mm512_cvtepi32_ps(_mm512_and_si512(a, _mm512_set1_epi32(255)));
+}
 static inline bytes bytes_table(const void *p)
 {
     return _mm512_broadcast_i32x4(_mm_loadu_si128(p));

@@ -4,6 +4,17 @@
 
 #include "simd/x86/bytes_avx2.h"
 
+/* sum + products, where sum was: see dot_vnni.h. */
+static inline __m256i dot_in_place(__m256i sum, __m256i raised, __m256i x)
+{
+#ifdef __AVXVNNI__
+    __asm__("%{vex%} vpdpbusd %2, %1, %0" : "+x"(sum) : "x"(raised), "x"(x));
+    return sum;
+#else /* whoever emulates the instruction */
+    return _mm256_dpbusd_avx_epi32(sum, raised, x);
+#endif
+}
+
 typedef struct dot_weight {
     __m256i raised;
 } dot_weight;
@@ -38,13 +49,17 @@ static inline dot_sums dot_begin(dot_sums sums, int32_t codes_sum)
 static inline dot_sums dot_add(dot_sums sums, dot_weight weight, bytes x, dot_scale scale)
 {
     (void)scale;
-    sums.block = _mm256_dpbusd_avx_epi32(sums.block, weight.raised, x);
+    sums.block = dot_in_place(sums.block, weight.raised, x);
     return sums;
 }
 static inline dot_sums dot_end(dot_sums sums, dot_scale scale)
 {
     sums.total = _mm256_add_epi32(sums.total, _mm256_mullo_epi32(sums.block, scale.scale));
     return sums;
+}
+static inline lanes dot_block_floats(dot_sums sums)
+{
+    return _mm256_cvtepi32_ps(sums.block);
 }
 static inline lanes dot_floats(dot_sums sums)
 {

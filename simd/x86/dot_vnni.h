@@ -5,6 +5,17 @@
 
 #include "simd/x86/bytes_avx512.h"
 
+/* sum + products, where sum was. Left to itself, gcc moves the sums of a large block around. */
+static inline __m512i dot_in_place(__m512i sum, __m512i raised, __m512i x)
+{
+#ifdef __AVX512VNNI__
+    __asm__("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(raised), "v"(x));
+    return sum;
+#else /* whoever emulates the instruction */
+    return _mm512_dpbusd_epi32(sum, raised, x);
+#endif
+}
+
 typedef struct dot_weight {
     __m512i raised;
 } dot_weight;
@@ -39,13 +50,17 @@ static inline dot_sums dot_begin(dot_sums sums, int32_t codes_sum)
 static inline dot_sums dot_add(dot_sums sums, dot_weight weight, bytes x, dot_scale scale)
 {
     (void)scale;
-    sums.block = _mm512_dpbusd_epi32(sums.block, weight.raised, x);
+    sums.block = dot_in_place(sums.block, weight.raised, x);
     return sums;
 }
 static inline dot_sums dot_end(dot_sums sums, dot_scale scale)
 {
     sums.total = _mm512_add_epi32(sums.total, _mm512_mullo_epi32(sums.block, scale.scale));
     return sums;
+}
+static inline lanes dot_block_floats(dot_sums sums)
+{
+    return _mm512_cvtepi32_ps(sums.block);
 }
 static inline lanes dot_floats(dot_sums sums)
 {

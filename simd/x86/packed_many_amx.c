@@ -1,41 +1,36 @@
 /* The kernels of simd/lanes/packed_many.h with AMX tiles. A unit of a panel is a row of a tile, and
- * 64 activations of 16 rows are the other tile. scale * value, 16 bits, goes as two weights of 8
- * bits, 256 * high + low: so a run needs no stop at its groups. */
+ * 64 activations of 16 rows are the other tile: both are read where they lie. Two tiles of rows by
+ * two panels go together, so that each tile is loaded once for two products; while the tiles of one
+ * run multiply, the sums of the run before it are scaled and added. */
 #define KERNEL(slot) slot##_amx
 #include "simd/x86/words_avx512.h"
 #include "simd/lanes/many_chunk.h"
 
-#define TILE_UNITS   16 /* rows of a tile of weights */
-#define TILE_COLUMNS (TILE_UNITS * LAYOUT_UNIT)
-#define TILE_BLOCKS  (TILE_COLUMNS / LAYOUT_COLUMNS)
-
-#define MANY_BATCH         16
-#define MANY_REMAINDERS(X) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) \
-    X(14) X(15)
-
-#define CHUNK_BLOCKS (4 * RUN_BLOCKS)
-#define CHUNK_UNITS  (CHUNK_BLOCKS * BLOCK_UNITS)
-#define CHUNK_CODES  (CHUNK_BLOCKS * LAYOUT_COLUMNS)
+#define MANY_PANELS 2
+#define SUMS_WIDTH  (MANY_PANELS * LAYOUT_ROWS)
+#define ROW_TILES   2
+#define TILE        ((size_t)16) /* rows of a tile */
+#define TILE_BYTES  64           /* of one of its rows */
 
 typedef struct chunk_weights {
-    int8_t high[CHUNK_UNITS][UNIT_BYTES] __attribute__((aligned(64)));
-    int8_t low[CHUNK_UNITS][UNIT_BYTES] __attribute__((aligned(64)));
+    run_weights of[CHUNK_RUNS][MANY_PANELS];
 } chunk_weights;
 
-/* Tiles: sums of high and low, activations, weights high and low; all 16 rows of 64 bytes (Intel
- * SDM volume 1, "Intel AMX": palette 1). */
+/* Tiles 0 to 3: sums of the row tiles by the panels; 4, 5: activations; 6, 7: weights (Intel SDM
+ * volume 1, "Intel AMX": palette 1). */
 typedef struct tile_config {
     uint8_t palette, start_row, reserved[14];
     uint16_t row_bytes[16];
     uint8_t rows[16];
 } tile_config;
 
-static inline void many_begin(void)
+/* With fewer rows of activations than a tile has, tiles are that small. */
+static inline void many_begin(size_t batch)
 {
     tile_config config = {.palette = 1};
-    for (int tile = 0; tile < 5; tile++) {
-        config.row_bytes[tile] = 64;
-        config.rows[tile] = 16;
+    for (int i = 0; i < 8; i++) {
+        config.row_bytes[i] = TILE_BYTES;
+        config.rows[i] = (uint8_t)(i < 6 && batch < TILE ? (batch > 0 ? batch : 1) : TILE);
     }
     _tile_loadconfig(&config);
 }
@@ -44,98 +39,138 @@ static inline void many_end(void)
     _tile_release();
 }
 
-/* Bytes of the words of even and of odd inputs, in the order of the inputs. */
-static inline bytes weave(words even, words odd)
+LANES_INLINE void decode_chunk_run(packed_kind kind, const packed_reader *reader, size_t panel,
+                                   size_t first, size_t blocks, size_t run, size_t part,
+                                   chunk_weights *weights)
 {
-    return _mm512_or_si512(_mm512_and_si512(even, _mm512_set1_epi16(255)),
-                           _mm512_slli_epi16(odd, 8));
-}
-
-/* The upper byte of a word whose lower one counts as signed. */
-static inline words upper(words a)
-{
-    return _mm512_srai_epi16(_mm512_add_epi16(a, _mm512_set1_epi16(128)), 8);
-}
-
-LANES_INLINE void decode_chunk(packed_kind kind, const packed_reader *reader, size_t panel,
-                               size_t first, size_t blocks, chunk_weights *weights)
-{
-    for (size_t index = 0; index < blocks; index++) {
-        const packed_block block = packed_find_block(kind, reader, panel, first + index);
-        const bytes constant = packed_constant(kind, reader, &block, 0);
-        const words scale = block.scales == NULL ? words_scale_one() : words_scale(block.scales);
-#pragma GCC unroll 8
-        for (size_t unit = 0; unit < BLOCK_UNITS; unit++) {
-            const bytes values = packed_values(kind, &block, constant, unit, 0);
-            const words even = words_multiply(words_even(values), scale);
-            const words odd = words_multiply(words_odd(values), scale);
-            const size_t place = index * BLOCK_UNITS + unit;
-            bytes_store(weights->high[place], weave(upper(even), upper(odd)));
-            bytes_store(weights->low[place], weave(even, odd));
-        }
-    }
-    if (blocks % TILE_BLOCKS != 0) { /* half a tile: the other half multiplies by 0 */
-        const size_t unit = blocks * BLOCK_UNITS;
-        memset(weights->high[unit], 0, BLOCK_UNITS * UNIT_BYTES);
-        memset(weights->low[unit], 0, BLOCK_UNITS * UNIT_BYTES);
+    run_weights *out = &weights->of[run][part];
+    const size_t units = blocks * BLOCK_UNITS;
+    decode_run(kind, reader, panel, first, blocks, out);
+    if (units % TILE != 0) { /* half a tile: the other half multiplies by 0 */
+        memset(out->values[units], 0, (TILE - units % TILE) * UNIT_BYTES);
     }
 }
 
-/* 16 rows of activations; `codes` holds them if there are fewer in memory. */
-static inline const char *find_codes(const packed_chunk *chunk, size_t batch, char *codes,
-                                     size_t *stride)
+/* Rows of activations that go through the tiles together. The last tile reaches back to rows that
+ * are done already, whose sums are not added again. */
+typedef struct row_block {
+    size_t tiles;
+    size_t first[ROW_TILES], skip[ROW_TILES], end; /* rows first + skip to first + TILE or end */
+} row_block;
+
+static inline row_block find_rows(size_t b, size_t batch)
 {
-    const char *x = chunk->x + chunk->first * LAYOUT_COLUMNS;
-    *stride = chunk->x_stride;
-    if (batch == MANY_BATCH) {
-        return x; /* half a tile at the end reads the sums behind the codes, and multiplies by 0 */
+    row_block rows = {.tiles = batch - b > TILE ? 2 : 1, .end = batch};
+    for (size_t tile = 0; tile < rows.tiles; tile++) {
+        const size_t wanted = b + tile * TILE;
+        const size_t last = batch < TILE ? 0 : batch - TILE;
+        rows.first[tile] = wanted < last ? wanted : last;
+        rows.skip[tile] = wanted - rows.first[tile];
     }
-    memset(codes, 0, MANY_BATCH * CHUNK_CODES);
-    for (size_t b = 0; b < batch; b++) {
-        memcpy(codes + b * CHUNK_CODES, x + b * chunk->x_stride, chunk->blocks * LAYOUT_COLUMNS);
-    }
-    *stride = CHUNK_CODES;
-    return codes;
+    return rows;
 }
 
-/* Units first to end - 1 of one run: products[16 rows of activations][16] */
-static inline void multiply_run(const chunk_weights *weights, const char *codes, size_t stride,
-                                size_t first, size_t end, int32_t (*high)[LAYOUT_ROWS],
-                                int32_t (*low)[LAYOUT_ROWS])
+typedef struct run_products {
+    int32_t of[ROW_TILES][MANY_PANELS][TILE][LAYOUT_ROWS] __attribute__((aligned(64)));
+} run_products;
+
+/* Multiplies the units of one run; `tiles` is a constant. Half a step at the end of the activations
+ * reads what lies behind the codes, and multiplies it by 0. */
+LANES_INLINE void multiply_run(const run_weights *weights, const packed_chunk *chunk, size_t run,
+                               size_t units, const row_block *rows, size_t tiles)
 {
+    const char *codes = chunk->x + run * ACTIVATION_GROUP;
+    const char *first = codes + rows->first[0] * chunk->x_stride;
+    const char *second = codes + rows->first[tiles - 1] * chunk->x_stride;
     _tile_zero(0);
     _tile_zero(1);
-    for (size_t unit = first; unit < end; unit += TILE_UNITS) {
-        _tile_loadd(2, codes + unit * LAYOUT_UNIT, stride);
-        _tile_loadd(3, weights->high[unit], UNIT_BYTES);
-        _tile_loadd(4, weights->low[unit], UNIT_BYTES);
-        _tile_dpbssd(0, 2, 3);
-        _tile_dpbssd(1, 2, 4);
+    if (tiles == 2) {
+        _tile_zero(2);
+        _tile_zero(3);
     }
-    _tile_stored(0, high, sizeof(*high));
-    _tile_stored(1, low, sizeof(*low));
-}
-
-static inline void multiply_chunk(const chunk_weights *weights, const packed_chunk *chunk,
-                                  size_t batch, float (*sums)[LAYOUT_ROWS])
-{
-    const size_t units = chunk->blocks * BLOCK_UNITS, run_units = RUN_BLOCKS * BLOCK_UNITS;
-    char copy[MANY_BATCH * CHUNK_CODES];
-    int32_t high[MANY_BATCH][LAYOUT_ROWS], low[MANY_BATCH][LAYOUT_ROWS];
-    size_t stride;
-    const char *codes = find_codes(chunk, batch, copy, &stride);
-    for (size_t first = 0; first < units; first += run_units) {
-        const size_t run = chunk->first / RUN_BLOCKS + first / run_units;
-        multiply_run(weights, codes, stride, first,
-                     first + run_units < units ? first + run_units : units, high, low);
-        for (size_t b = 0; b < batch; b++) {
-            const char *row = chunk->x + b * chunk->x_stride;
-            const ints product = _mm512_add_epi32(
-                _mm512_slli_epi32(_mm512_loadu_si512(high[b]), 8), _mm512_loadu_si512(low[b]));
-            const lanes scale = lanes_set(activation_scales(row, chunk->columns)[run]);
-            lanes_store(sums[b], lanes_fma(scale, ints_floats(product), lanes_load(sums[b])));
+    for (size_t unit = 0; unit < units; unit += TILE) {
+        _tile_loadd(6, weights[0].values[unit], TILE_BYTES);
+        _tile_loadd(4, first + unit * LAYOUT_UNIT, chunk->x_stride);
+        _tile_dpbssd(0, 4, 6);
+        _tile_loadd(7, weights[1].values[unit], TILE_BYTES);
+        _tile_dpbssd(1, 4, 7);
+        if (tiles == 2) {
+            _tile_loadd(5, second + unit * LAYOUT_UNIT, chunk->x_stride);
+            _tile_dpbssd(2, 5, 6);
+            _tile_dpbssd(3, 5, 7);
         }
     }
+}
+
+LANES_INLINE void store_run(run_products *products, size_t tiles)
+{
+    _tile_stored(0, products->of[0][0], TILE_BYTES);
+    _tile_stored(1, products->of[0][1], TILE_BYTES);
+    if (tiles == 2) {
+        _tile_stored(2, products->of[1][0], TILE_BYTES);
+        _tile_stored(3, products->of[1][1], TILE_BYTES);
+    }
+}
+
+/* A run whose products are in memory and not in the sums yet. */
+typedef struct pending_run {
+    const run_weights *weights; /* [MANY_PANELS]; NULL: there is none */
+    row_block rows;
+    size_t run;
+} pending_run;
+
+/* sums += scale of the activations * (products * scales of the weights) */
+static inline void add_run(const pending_run *pending, const run_products *products,
+                           const packed_chunk *chunk, float (*sums)[SUMS_WIDTH])
+{
+    if (pending->weights == NULL) {
+        return;
+    }
+    const row_block *rows = &pending->rows;
+    const lanes left = lanes_load(pending->weights[0].scales);
+    const lanes right = lanes_load(pending->weights[1].scales);
+    for (size_t tile = 0; tile < rows->tiles; tile++) {
+        for (size_t row = rows->skip[tile]; row < TILE && rows->first[tile] + row < rows->end;
+             row++) {
+            const size_t b = rows->first[tile] + row;
+            const char *x = chunk->x + b * chunk->x_stride;
+            const lanes factor = lanes_set(activation_scales(x, chunk->columns)[pending->run]);
+            const int32_t(*product)[TILE][LAYOUT_ROWS] = products->of[tile];
+            const lanes first = ints_floats(_mm512_load_si512(product[0][row]));
+            const lanes second = ints_floats(_mm512_load_si512(product[1][row]));
+            float *sum = sums[b];
+            lanes_store(sum, lanes_fma(factor, lanes_multiply(first, left), lanes_load(sum)));
+            sum += LAYOUT_ROWS;
+            lanes_store(sum, lanes_fma(factor, lanes_multiply(second, right), lanes_load(sum)));
+        }
+    }
+}
+
+static inline void multiply_rows(const chunk_weights *weights, packed_chunk chunk, size_t batch,
+                                 float (*sums)[SUMS_WIDTH])
+{
+    run_products products[2];
+    pending_run pending = {.weights = NULL};
+    size_t turn = 0;
+    for (size_t b = 0; b < batch; b += ROW_TILES * TILE) {
+        const row_block rows = find_rows(b, batch);
+        for (size_t run = 0; run * RUN_UNITS < chunk.units; run++, turn ^= 1) {
+            const size_t units = chunk_run_units(&chunk, run), place = chunk.first_run + run;
+            if (rows.tiles == 2) {
+                multiply_run(weights->of[run], &chunk, place, units, &rows, 2);
+            } else {
+                multiply_run(weights->of[run], &chunk, place, units, &rows, 1);
+            }
+            add_run(&pending, &products[turn ^ 1], &chunk, sums);
+            if (rows.tiles == 2) {
+                store_run(&products[turn], 2);
+            } else {
+                store_run(&products[turn], 1);
+            }
+            pending = (pending_run){weights->of[run], rows, place};
+        }
+    }
+    add_run(&pending, &products[turn ^ 1], &chunk, sums);
 }
 
 #include "simd/lanes/packed_many.h"

@@ -1,4 +1,4 @@
-/* The vocabulary of simd/lanes/many_words.h in AVX2. */
+/* The vocabulary of simd/lanes/many_chunk.h and many_words.h in AVX2. */
 #ifndef SIMD_X86_WORDS_AVX2_H
 #define SIMD_X86_WORDS_AVX2_H
 
@@ -15,14 +15,22 @@ static inline words words_odd(bytes a)
 {
     return _mm256_srai_epi16(a, 8);
 }
-static inline words words_scale(const void *p)
+static inline words words_raise_even(bytes a)
 {
-    __m256i wide = _mm256_cvtepi8_epi32(_mm_loadl_epi64(p));
-    return _mm256_blend_epi16(wide, _mm256_slli_epi32(wide, 16), 0xaa);
+    return _mm256_slli_epi16(a, 8);
 }
-static inline words words_scale_one(void)
+static inline words words_raise_odd(bytes a)
 {
-    return _mm256_set1_epi16(1);
+    return _mm256_and_si256(a, _mm256_set1_epi16(-256));
+}
+static inline bytes words_weave(words even, words odd)
+{
+    return _mm256_blendv_epi8(even, _mm256_slli_epi16(odd, 8), _mm256_set1_epi16(-256));
+}
+static inline words words_from(lanes a)
+{
+    const __m256i wide = _mm256_cvtps_epi32(a);
+    return _mm256_blend_epi16(wide, _mm256_slli_epi32(wide, 16), 0xaa);
 }
 static inline words words_load(const void *p)
 {
@@ -32,9 +40,9 @@ static inline void words_store(void *p, words a)
 {
     _mm256_storeu_si256(p, a);
 }
-static inline words words_multiply(words a, words b)
+static inline words words_multiply_high(words a, words b)
 {
-    return _mm256_mullo_epi16(a, b);
+    return _mm256_mulhrs_epi16(a, b);
 }
 static inline words words_broadcast(const void *pair)
 {

@@ -1,4 +1,4 @@
-/* The vocabulary of simd/lanes/many_words.h in AVX-512 (F, BW). */
+/* The vocabulary of simd/lanes/many_chunk.h and many_words.h in AVX-512 (F, BW). */
 #ifndef SIMD_X86_WORDS_AVX512_H
 #define SIMD_X86_WORDS_AVX512_H
 
@@ -15,14 +15,22 @@ static inline words words_odd(bytes a)
 {
     return _mm512_srai_epi16(a, 8);
 }
-static inline words words_scale(const void *p)
+static inline words words_raise_even(bytes a)
 {
-    __m512i wide = _mm512_cvtepi8_epi32(_mm_loadu_si128(p));
-    return _mm512_mask_blend_epi16(0xaaaaaaaau, wide, _mm512_slli_epi32(wide, 16));
+    return _mm512_slli_epi16(a, 8);
 }
-static inline words words_scale_one(void)
+static inline words words_raise_odd(bytes a)
 {
-    return _mm512_set1_epi16(1);
+    return _mm512_and_si512(a, _mm512_set1_epi16(-256));
+}
+static inline bytes words_weave(words even, words odd)
+{
+    return _mm512_mask_blend_epi8(0xaaaaaaaaaaaaaaaau, even, _mm512_slli_epi16(odd, 8));
+}
+static inline words words_from(lanes a)
+{
+    const __m512i wide = _mm512_cvtps_epi32(a);
+    return _mm512_mask_blend_epi16(0xaaaaaaaau, wide, _mm512_slli_epi32(wide, 16));
 }
 static inline words words_load(const void *p)
 {
@@ -32,9 +40,9 @@ static inline void words_store(void *p, words a)
 {
     _mm512_storeu_si512(p, a);
 }
-static inline words words_multiply(words a, words b)
+static inline words words_multiply_high(words a, words b)
 {
-    return _mm512_mullo_epi16(a, b);
+    return _mm512_mulhrs_epi16(a, b);
 }
 static inline words words_broadcast(const void *pair)
 {

@@ -7,7 +7,8 @@
 #include <math.h>
 #include <string.h>
 
-#define BATCH_MAX   13
+#define BATCH_MAX   35
+#define BATCH_TILES 1030 /* more rows than a kernel keeps sums of */
 #define ROWS_MAX    40
 #define COLUMNS_MAX 2080
 
@@ -126,10 +127,11 @@ static void check_product(fixture *f, const test_table *table, const shape *s, s
     const kernels *k = &table->kernels;
     kernel_matmul_packed *slots[] = {k->matmul_packed, k->matmul_packed_many};
     const size_t stride = activation_size(s->columns) + gap * 4, y_stride = s->rows + gap;
-    static float expected[BATCH_MAX * ROWS_MAX];
+    static float expected[BATCH_TILES * ROWS_MAX];
     char *x = make_activations(f, s->columns, s->batch, stride, s->extreme);
-    matmul_packed_ref(&f->matrix, s->first_row, s->rows, x, stride, s->batch, expected, s->rows);
     for (int slot = 0; slot < 2; slot++) {
+        (slot == 0 ? matmul_packed_ref : matmul_packed_many_ref)(
+            &f->matrix, s->first_row, s->rows, x, stride, s->batch, expected, s->rows);
         size_t span = s->batch == 0 ? 0 : (s->batch - 1) * y_stride + s->rows;
         float *y = guarded_place(&f->y, span * sizeof(float), 0);
         slots[slot](&f->matrix, s->first_row, s->rows, x, stride, s->batch, y, y_stride);
@@ -195,10 +197,20 @@ static void check_rows(fixture *f, const test_table *table, int layout)
         }
         check_decode(f, table, ROWS_MAX - rows, rows, rows % 3);
     }
-    for (size_t batch = 0; batch <= BATCH_MAX; batch++) {
+    for (size_t batch = 0; batch <= BATCH_MAX; batch++) { /* pieces of all sizes */
         const shape last = {32, ROWS_MAX - 32, 200, batch, false};
         check_product(f, table, &last, 1);
     }
+}
+
+/* More rows than go together, from one panel and from three. */
+static void check_tiles(fixture *f, const test_table *table, int layout)
+{
+    const shape some = {16, 5, 96, 513, false}, most = {0, ROWS_MAX, 64, BATCH_TILES, false};
+    make_matrix(f, layout, ROWS_MAX, 96, CONTENTS_RANDOM, 3);
+    check_product(f, table, &some, 0);
+    make_matrix(f, layout, ROWS_MAX, 64, CONTENTS_RANDOM, 0);
+    check_product(f, table, &most, 1);
 }
 
 static void check_extremes(fixture *f, const test_table *table, int layout)
@@ -282,8 +294,8 @@ void test_packed(const test_table *table)
     for (int i = 0; i < LAYOUT_PLANES; i++) {
         guarded_open(&f.plane[i], most);
     }
-    guarded_open(&f.x, BATCH_MAX * (activation_size(COLUMNS_MAX) + 16));
-    guarded_open(&f.y, BATCH_MAX * (ROWS_MAX + 4) * sizeof(float));
+    guarded_open(&f.x, BATCH_TILES * (activation_size(COLUMNS_MAX) + 16));
+    guarded_open(&f.y, BATCH_TILES * (ROWS_MAX + 4) * sizeof(float));
     guarded_open(&f.decoded, most);
     guarded_place(&f.y, 0, 0);
     guarded_place(&f.decoded, 0, 0);
@@ -291,6 +303,7 @@ void test_packed(const test_table *table)
     for (size_t i = 0; i < LAYOUT_TOTAL; i++) {
         check_columns(&f, table, layouts[i]);
         check_rows(&f, table, layouts[i]);
+        check_tiles(&f, table, layouts[i]);
         check_extremes(&f, table, layouts[i]);
     }
     check_quantize(&f, table);
