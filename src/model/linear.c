@@ -75,10 +75,16 @@ static void few_rows(const compute *compute, const linear_call *call, size_t fir
     }
 }
 
+/* Where the outputs of a panel go. */
+static float *panel_outputs(const linear_call *call, size_t first)
+{
+    return call->y_panel ? call->y : call->y + first;
+}
+
 static void add_rows(const linear_call *call, size_t first, size_t count, const float *from)
 {
     for (size_t row = 0; row < call->rows; row++) {
-        float *y = call->y + row * call->y_stride + first;
+        float *y = panel_outputs(call, first) + row * call->y_stride;
         const float *x = from + row * LINEAR_PANEL;
         for (size_t i = 0; i < count; i++) {
             y[i] += x[i];
@@ -94,7 +100,7 @@ static void many_rows(const compute *compute, const linear_call *call, size_t fi
     weight_widen(compute->kernels, call->w, first * inputs, count * inputs, panel);
     cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)call->rows, (int)count, (int)inputs,
                 1.0f, call->x, (int)call->x_stride, panel, (int)inputs, call->add ? 1.0f : 0.0f,
-                call->y + first, (int)call->y_stride);
+                panel_outputs(call, first), (int)call->y_stride);
 }
 
 /* Packed weights, any number of rows. */
@@ -102,9 +108,9 @@ static void packed_rows(const compute *compute, const linear_call *call, size_t 
                         float *scratch)
 {
     const kernels *k = compute->kernels;
-    float *y = call->add ? scratch : call->y + first;
+    float *y = call->add ? scratch : panel_outputs(call, first);
     size_t stride = call->add ? LINEAR_PANEL : call->y_stride;
-    (call->rows > LINEAR_FEW ? k->matmul_packed_many : k->matmul_packed)(
+    (call->rows > LINEAR_FEW_PACKED ? k->matmul_packed_many : k->matmul_packed)(
         &call->w->packed, first, count, call->quantized, call->quantized_stride, call->rows, y,
         stride);
     if (call->add) {
@@ -122,7 +128,7 @@ static void finish_rows(const compute *compute, const linear_call *call, size_t 
         weight_widen(compute->kernels, call->bias, first, count, bias);
     }
     for (size_t row = 0; row < call->rows; row++) {
-        float *y = call->y + row * call->y_stride + first;
+        float *y = panel_outputs(call, first) + row * call->y_stride;
         for (size_t i = 0; call->bias != NULL && i < count; i++) {
             y[i] += bias[i];
         }
@@ -146,16 +152,18 @@ void linear_panel(const compute *compute, int worker, const linear_call *call, s
         few_rows(compute, call, first, count, scratch, LINEAR_PANEL);
         add_rows(call, first, count, scratch);
     } else {
-        few_rows(compute, call, first, count, call->y + first, call->y_stride);
+        few_rows(compute, call, first, count, panel_outputs(call, first), call->y_stride);
     }
     finish_rows(compute, call, first, count, scratch);
 }
 
+/* The products of a group as one list of tasks: those of the first call, then those of the next. */
 typedef struct linear_job {
     const compute *compute;
-    const linear_call *call;
-    size_t panel;  /* outputs of a task */
-    size_t blocks; /* tasks of a panel: blocks of rows */
+    const linear_call *calls;
+    size_t panel[LINEAR_GROUP];    /* outputs of a task */
+    size_t blocks[LINEAR_GROUP];   /* tasks of a panel: blocks of rows */
+    size_t first[LINEAR_GROUP + 1]; /* task of each call */
 } linear_job;
 
 static size_t smaller(size_t a, size_t b)
@@ -166,19 +174,34 @@ static size_t smaller(size_t a, size_t b)
 static void panel_task(void *context, size_t task, int worker)
 {
     const linear_job *job = context;
-    size_t first = task / job->blocks * job->panel;
-    /* Blocks of nearly equal size: none is so small that it would take the path for few rows. */
-    size_t block = (job->call->rows + job->blocks - 1) / job->blocks;
-    size_t row = task % job->blocks * block;
-    linear_call part = *job->call;
+    size_t i = 0, row;
+    while (task >= job->first[i + 1]) {
+        i++;
+    }
+    task -= job->first[i];
+    linear_call part = job->calls[i];
+    size_t first = task / job->blocks[i] * job->panel[i];
+    linear_block(part.rows, job->blocks[i], task % job->blocks[i], &row, &part.rows);
     part.x += row * part.x_stride;
     part.y += row * part.y_stride;
     if (part.quantized != NULL) {
         part.quantized += row * part.quantized_stride;
     }
-    part.rows = smaller(part.rows - row, block);
     linear_panel(job->compute, worker, &part, first,
-                 smaller(outputs_of(part.w) - first, job->panel));
+                 smaller(outputs_of(part.w) - first, job->panel[i]));
+}
+
+/* Divides a product into tasks; how many. */
+static size_t divide(linear_job *job, size_t i)
+{
+    const linear_call *call = &job->calls[i];
+    bool packed = linear_is_packed(call->w);
+    size_t outputs = outputs_of(call->w);
+    job->panel[i] = packed || call->rows <= LINEAR_FEW ? LINEAR_PANEL : LINEAR_WIDE_PANEL;
+    size_t panels = (outputs + job->panel[i] - 1) / job->panel[i];
+    size_t block = panels == 1 ? LINEAR_SHORT_BLOCK : LINEAR_ROW_BLOCK;
+    job->blocks[i] = (call->rows + block - 1) / block;
+    return panels * job->blocks[i];
 }
 
 typedef struct quantize_job {
@@ -207,23 +230,44 @@ void linear_quantize(const compute *compute, const float *x, size_t x_stride, si
     team_run(&compute->team, (rows + QUANTIZE_ROWS - 1) / QUANTIZE_ROWS, quantize_task, &job);
 }
 
+void linear_quantize_run(const kernels *kernels, const float *x, size_t first, size_t count,
+                         size_t columns, uint8_t *row)
+{
+    uint8_t run[ACTIVATION_GROUP + ACTIVATION_GROUP / LAYOUT_COLUMNS * sizeof(int32_t) + 64]
+        __attribute__((aligned(64)));
+    size_t padded = activation_padded(columns), filled = activation_padded(count);
+    size_t sums = filled / LAYOUT_COLUMNS * sizeof(int32_t);
+    kernels->quantize_activations(x, count, run);
+    memcpy(row + first, run, filled);
+    memcpy(row + padded + first / LAYOUT_COLUMNS * sizeof(int32_t), run + filled, sums);
+    memcpy(row + padded + padded / LAYOUT_COLUMNS * sizeof(int32_t) +
+               first / ACTIVATION_GROUP * sizeof(float),
+           run + filled + sums, sizeof(float));
+}
+
+void linear_run_group(const compute *compute, const linear_call *calls, size_t count)
+{
+    size_t inputs = inputs_of(calls->w), rows = calls->rows;
+    linear_call runs[LINEAR_GROUP];
+    linear_job job = {.compute = compute, .calls = runs};
+    bool quantized = false;
+    for (size_t i = 0; i < count; i++) {
+        compute_observe(compute, calls[i].w, calls[i].x, calls[i].x_stride, rows);
+        runs[i] = calls[i];
+        if (linear_is_packed(calls[i].w)) {
+            runs[i].quantized = compute->quantized;
+            runs[i].quantized_stride = activation_size(inputs);
+            quantized = true;
+        }
+        job.first[i + 1] = job.first[i] + (rows > 0 ? divide(&job, i) : 0);
+    }
+    if (quantized) {
+        linear_quantize(compute, calls->x, calls->x_stride, rows, inputs, compute->quantized);
+    }
+    team_run(&compute->team, job.first[count], panel_task, &job);
+}
+
 void linear_run(const compute *compute, const linear_call *call)
 {
-    size_t inputs = inputs_of(call->w), rows = call->rows;
-    bool packed = linear_is_packed(call->w);
-    linear_call run = *call;
-    compute_observe(compute, call->w, call->x, call->x_stride, rows);
-    if (rows == 0) {
-        return;
-    }
-    if (packed) {
-        run.quantized = compute->quantized;
-        run.quantized_stride = activation_size(inputs);
-        linear_quantize(compute, call->x, call->x_stride, rows, inputs, compute->quantized);
-    }
-    linear_job job = {.compute = compute, .call = &run,
-                      .panel = packed || rows <= LINEAR_FEW ? LINEAR_PANEL : LINEAR_WIDE_PANEL,
-                      .blocks = (rows + LINEAR_ROW_BLOCK - 1) / LINEAR_ROW_BLOCK};
-    size_t panels = (outputs_of(call->w) + job.panel - 1) / job.panel;
-    team_run(&compute->team, panels * job.blocks, panel_task, &job);
+    linear_run_group(compute, call, 1);
 }

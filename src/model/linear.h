@@ -15,9 +15,13 @@
 #define LINEAR_WIDE_PANEL 384
 #define LINEAR_ROW_BLOCK  512
 
-/* Up to this many rows of x the weights are read directly, once; above, a panel is widened to f32
- * and goes through sgemm. */
-#define LINEAR_FEW 8
+/* Up to this many rows of x the weights are read directly, once; above, plain weights are widened to
+ * f32 and go through sgemm, and packed ones are decoded once for all rows. */
+#define LINEAR_FEW        8
+#define LINEAR_FEW_PACKED 16
+
+/* Rows of one task where few outputs would make few tasks (the router). */
+#define LINEAR_SHORT_BLOCK 64
 
 typedef enum linear_activation {
     LINEAR_PLAIN,
@@ -34,6 +38,7 @@ typedef struct linear_call {
     size_t y_stride;
     size_t rows;
     bool add;           /* y += instead of y = (with LINEAR_PLAIN only) */
+    bool y_panel;       /* for linear_panel: y has the outputs of the panel alone, [rows, count] */
     /* For linear_panel with packed weights: x as linear_quantize made it, rows quantized_stride
      * bytes apart. linear_run sees to it by itself. */
     const uint8_t *quantized;
@@ -48,6 +53,11 @@ vl2_status linear_reserve(compute *compute, size_t rows, size_t inputs, vl2_erro
 /* Runs the product on the whole team; room must have been reserved. */
 void linear_run(const compute *compute, const linear_call *call);
 
+/* Products of the same x, as one list of tasks: x, x_stride and rows of all calls are the same, as
+ * are the inputs of their weights. x is quantized once. count <= LINEAR_GROUP. */
+#define LINEAR_GROUP 4
+void linear_run_group(const compute *compute, const linear_call *calls, size_t count);
+
 /* One panel of it on the calling worker: outputs [first, first + count). count <= LINEAR_PANEL, or
  * LINEAR_WIDE_PANEL if there are more than LINEAR_FEW rows and w is not packed. For stages that
  * make task lists of their own. */
@@ -59,6 +69,20 @@ static inline bool linear_is_packed(weight w)
 {
     return w->packed.layout != 0;
 }
+
+/* Rows of task `block` of `blocks`, as even as can be: first row and count. */
+static inline void linear_block(size_t rows, size_t blocks, size_t block, size_t *first,
+                                size_t *count)
+{
+    *first = rows * block / blocks;
+    *count = rows * (block + 1) / blocks - *first;
+}
+
+/* Quantizes count <= ACTIVATION_GROUP inputs x of a row of `columns` into their place in the row;
+ * `first`, that of x[0], is a multiple of ACTIVATION_GROUP. The runs of a row may be quantized by
+ * several threads. */
+void linear_quantize_run(const kernels *kernels, const float *x, size_t first, size_t count,
+                         size_t columns, uint8_t *row);
 
 /* Quantizes x [rows, inputs], rows x_stride floats apart, on the whole team: quantized has rows of
  * activation_size(inputs) bytes. */

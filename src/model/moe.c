@@ -14,41 +14,61 @@ static size_t common_width(const language_config *config)
     return dense > shared ? dense : shared;
 }
 
-static bool has_memory(const moe_workspace *w)
+/* Pairs of a chunk. */
+static size_t pairs_of(const language_config *config, size_t chunk)
 {
-    return w->gate && w->up && w->scores && w->ids && w->weights && w->bias && w->space &&
-           w->first && w->active && w->pair_token && w->token_pair && w->inputs && w->expert_gate &&
-           w->expert_up && w->outputs && w->records &&
-           w->token_codes && w->input_codes && w->inner_codes;
+    return config->gate.experts > 0 ? chunk * (size_t)config->gate.experts_per_token : 0;
+}
+
+/* Gate and up of one task of a worker. */
+static size_t panel_floats(size_t chunk)
+{
+    size_t rows = chunk < LINEAR_ROW_BLOCK ? chunk : LINEAR_ROW_BLOCK;
+    return 2 * rows * LINEAR_PANEL;
+}
+
+static bool open_routing(moe_workspace *w, size_t threads)
+{
+    size_t experts = (size_t)w->config->gate.experts, pairs = pairs_of(w->config, w->chunk);
+    w->scores = base_alloc_aligned(w->chunk * experts, sizeof(float));
+    w->ids = base_malloc(pairs, sizeof(int32_t));
+    w->weights = base_malloc(pairs, sizeof(float));
+    w->bias = base_malloc(experts, sizeof(float));
+    w->space = base_malloc(threads * 2 * experts, sizeof(float));
+    w->first = base_calloc(experts + 1, sizeof(size_t));
+    w->active = base_malloc(experts, sizeof(size_t));
+    w->pair_token = base_malloc(pairs, sizeof(size_t));
+    w->token_pair = base_malloc(pairs, sizeof(size_t));
+    w->records = base_malloc(3 * experts, sizeof(uint32_t));
+    w->networks = base_malloc(experts + 1, sizeof(moe_network));
+    return w->scores && w->ids && w->weights && w->bias && w->space && w->first && w->active &&
+           w->pair_token && w->token_pair && w->records && w->networks;
+}
+
+static bool open_products(moe_workspace *w, size_t threads)
+{
+    size_t hidden = (size_t)w->config->hidden, width = (size_t)w->config->expert_width;
+    size_t pairs = pairs_of(w->config, w->chunk), common = common_width(w->config);
+    w->inputs = base_alloc_aligned(pairs * hidden, sizeof(float));
+    w->token_codes = base_alloc_aligned(w->chunk, activation_size(hidden));
+    w->input_codes = base_alloc_aligned(pairs, activation_size(hidden));
+    w->inner_codes = base_alloc_aligned(pairs, activation_size(width));
+    w->common_codes = base_alloc_aligned(w->chunk, activation_size(common));
+    w->inner = base_alloc_aligned(pairs * width, sizeof(float));
+    w->common_inner = base_alloc_aligned(w->chunk * common, sizeof(float));
+    w->outputs = base_alloc_aligned((pairs + w->chunk) * hidden, sizeof(float));
+    w->panels = base_alloc_aligned(threads * panel_floats(w->chunk), sizeof(float));
+    return w->inputs && w->token_codes && w->input_codes && w->inner_codes && w->common_codes &&
+           w->inner && w->common_inner && w->outputs && w->panels;
 }
 
 vl2_status moe_workspace_open(const language_config *config, weight_store *store, size_t chunk,
                               compute *compute, moe_workspace *workspace, vl2_error *error)
 {
-    size_t experts = (size_t)config->gate.experts, hidden = (size_t)config->hidden;
-    size_t pairs = experts > 0 ? chunk * (size_t)config->gate.experts_per_token : 0;
-    size_t width = (size_t)config->expert_width, threads = (size_t)compute->team.threads;
+    size_t hidden = (size_t)config->hidden, width = (size_t)config->expert_width;
+    size_t threads = (size_t)compute->team.threads;
     *workspace = (moe_workspace){.config = config, .store = store, .chunk = chunk};
-    workspace->gate = base_alloc_aligned(chunk * common_width(config), sizeof(float));
-    workspace->up = base_alloc_aligned(chunk * common_width(config), sizeof(float));
-    workspace->scores = base_alloc_aligned(chunk * experts, sizeof(float));
-    workspace->ids = base_malloc(pairs, sizeof(int32_t));
-    workspace->weights = base_malloc(pairs, sizeof(float));
-    workspace->bias = base_malloc(experts, sizeof(float));
-    workspace->space = base_malloc(threads * 2 * experts, sizeof(float));
-    workspace->first = base_calloc(experts + 1, sizeof(size_t));
-    workspace->active = base_malloc(experts, sizeof(size_t));
-    workspace->pair_token = base_malloc(pairs, sizeof(size_t));
-    workspace->token_pair = base_malloc(pairs, sizeof(size_t));
-    workspace->inputs = base_alloc_aligned(pairs * hidden, sizeof(float));
-    workspace->expert_gate = base_alloc_aligned(pairs * width, sizeof(float));
-    workspace->expert_up = base_alloc_aligned(pairs * width, sizeof(float));
-    workspace->outputs = base_alloc_aligned(pairs * hidden, sizeof(float));
-    workspace->token_codes = base_alloc_aligned(chunk, activation_size(hidden));
-    workspace->input_codes = base_alloc_aligned(pairs, activation_size(hidden));
-    workspace->inner_codes = base_alloc_aligned(pairs, activation_size(width));
-    workspace->records = base_malloc(3 * experts, sizeof(uint32_t));
-    if (!has_memory(workspace)) {
+    if (!open_routing(workspace, threads) || !open_products(workspace, threads)) {
         size_t bytes = moe_workspace_memory(workspace);
         moe_workspace_close(workspace);
         return vl2_fail_memory(error, "the experts' work space", bytes);
@@ -64,8 +84,6 @@ vl2_status moe_workspace_open(const language_config *config, weight_store *store
 
 void moe_workspace_close(moe_workspace *workspace)
 {
-    base_free(workspace->gate);
-    base_free(workspace->up);
     base_free(workspace->scores);
     base_free(workspace->ids);
     base_free(workspace->weights);
@@ -75,14 +93,17 @@ void moe_workspace_close(moe_workspace *workspace)
     base_free(workspace->active);
     base_free(workspace->pair_token);
     base_free(workspace->token_pair);
+    base_free(workspace->records);
+    base_free(workspace->networks);
     base_free(workspace->inputs);
-    base_free(workspace->expert_gate);
-    base_free(workspace->expert_up);
-    base_free(workspace->outputs);
     base_free(workspace->token_codes);
     base_free(workspace->input_codes);
     base_free(workspace->inner_codes);
-    base_free(workspace->records);
+    base_free(workspace->common_codes);
+    base_free(workspace->inner);
+    base_free(workspace->common_inner);
+    base_free(workspace->outputs);
+    base_free(workspace->panels);
     memset(workspace, 0, sizeof(*workspace));
 }
 
@@ -92,12 +113,13 @@ size_t moe_workspace_memory(const moe_workspace *workspace)
     if (config == NULL) {
         return 0;
     }
-    size_t pairs = workspace->chunk * (size_t)config->gate.experts_per_token;
-    return (2 * workspace->chunk * common_width(config) +
-            workspace->chunk * (size_t)config->gate.experts +
-            2 * pairs * ((size_t)config->hidden + (size_t)config->expert_width)) * sizeof(float) +
-           (workspace->chunk + pairs) * activation_size((size_t)config->hidden) +
-           pairs * activation_size((size_t)config->expert_width);
+    size_t pairs = pairs_of(config, workspace->chunk), common = common_width(config);
+    size_t hidden = (size_t)config->hidden, width = (size_t)config->expert_width;
+    size_t floats = workspace->chunk * (size_t)config->gate.experts + pairs * (hidden + width) +
+                    workspace->chunk * common + (pairs + workspace->chunk) * hidden +
+                    panel_floats(workspace->chunk);
+    return floats * sizeof(float) + (workspace->chunk + pairs) * activation_size(hidden) +
+           pairs * activation_size(width) + workspace->chunk * activation_size(common);
 }
 
 typedef struct moe_job {
@@ -108,36 +130,9 @@ typedef struct moe_job {
     float *y;
     size_t count;
     bool has_bias;
-    /* In which form the active experts' matrices want their inputs: some may be packed. */
-    bool plain_inputs, packed_inputs, packed_inner;
+    /* In which form the networks want their inputs: some may be packed. */
+    bool plain_inputs, packed_inputs;
 } moe_job;
-
-/* A dense gated network over all tokens: y += down(silu(gate(x)) * up(x)). */
-static void silu_task(void *context, size_t task, int worker)
-{
-    (void)worker;
-    const moe_job *job = context;
-    size_t width = (size_t)job->layer->mlp.gate->tensor.shape[0];
-    float *gate = job->workspace->gate + task * width;
-    job->compute->kernels->silu_mul(gate, job->workspace->up + task * width, gate, width);
-}
-
-static void run_dense(const moe_job *job)
-{
-    const mlp_weights *mlp = &job->layer->mlp;
-    size_t hidden = (size_t)job->workspace->config->hidden;
-    size_t width = (size_t)mlp->gate->tensor.shape[0];
-    linear_run(job->compute, &(linear_call){.w = mlp->gate, .x = job->x, .x_stride = hidden,
-                                            .y = job->workspace->gate, .y_stride = width,
-                                            .rows = job->count});
-    linear_run(job->compute, &(linear_call){.w = mlp->up, .x = job->x, .x_stride = hidden,
-                                            .y = job->workspace->up, .y_stride = width,
-                                            .rows = job->count});
-    team_run(&job->compute->team, job->count, silu_task, (void *)job);
-    linear_run(job->compute, &(linear_call){.w = mlp->down, .x = job->workspace->gate,
-                                            .x_stride = width, .y = job->y, .y_stride = hidden,
-                                            .rows = job->count, .add = true});
-}
 
 static void route_task(void *context, size_t token, int worker)
 {
@@ -179,98 +174,26 @@ static void sort_pairs(moe_workspace *workspace, size_t count)
     }
 }
 
-static void gather_task(void *context, size_t pair, int worker)
+#define GATHER_PAIRS 16 /* of one task */
+
+static void gather_task(void *context, size_t task, int worker)
 {
     (void)worker;
     const moe_job *job = context;
     const moe_workspace *workspace = job->workspace;
-    size_t hidden = (size_t)workspace->config->hidden, token = workspace->pair_token[pair];
-    size_t size = activation_size(hidden);
-    if (job->plain_inputs) {
-        memcpy(workspace->inputs + pair * hidden, job->x + token * hidden,
-               hidden * sizeof(float));
-    }
-    if (job->packed_inputs) {
-        memcpy(workspace->input_codes + pair * size, workspace->token_codes + token * size, size);
-    }
-}
-
-/* What one task of a grouped product works on: a panel of one expert's outputs, for its pairs. */
-typedef struct expert_panel {
-    const mlp_weights *expert;
-    size_t first, count; /* outputs */
-    size_t pair, rows;   /* the expert's pairs */
-} expert_panel;
-
-static expert_panel panel_of(const moe_job *job, size_t task, size_t outputs)
-{
-    const moe_workspace *workspace = job->workspace;
-    size_t expert = workspace->active[task / linear_panels(outputs)];
-    size_t first = task % linear_panels(outputs) * LINEAR_PANEL;
-    size_t left = outputs - first, pair = workspace->first[expert];
-    return (expert_panel){&job->layer->experts[expert], first,
-                          left < LINEAR_PANEL ? left : LINEAR_PANEL, pair,
-                          workspace->first[expert + 1] - pair};
-}
-
-/* Gate and up, then SiLU(gate) * up in place. */
-static void gate_up_task(void *context, size_t task, int worker)
-{
-    const moe_job *job = context;
-    moe_workspace *workspace = job->workspace;
-    size_t width = (size_t)workspace->config->expert_width;
-    size_t hidden = (size_t)workspace->config->hidden;
-    expert_panel panel = panel_of(job, task, width);
-    linear_call call = {.w = panel.expert->gate,
-                        .x = workspace->inputs + panel.pair * hidden, .x_stride = hidden,
-                        .y = workspace->expert_gate + panel.pair * width, .y_stride = width,
-                        .rows = panel.rows,
-                        .quantized = workspace->input_codes + panel.pair * activation_size(hidden),
-                        .quantized_stride = activation_size(hidden)};
-    linear_panel(job->compute, worker, &call, panel.first, panel.count);
-    call.w = panel.expert->up;
-    call.y = workspace->expert_up + panel.pair * width;
-    linear_panel(job->compute, worker, &call, panel.first, panel.count);
-    for (size_t row = panel.pair; row < panel.pair + panel.rows; row++) {
-        float *gate = workspace->expert_gate + row * width + panel.first;
-        job->compute->kernels->silu_mul(gate, workspace->expert_up + row * width + panel.first,
-                                        gate, panel.count);
-    }
-}
-
-static void down_task(void *context, size_t task, int worker)
-{
-    const moe_job *job = context;
-    moe_workspace *workspace = job->workspace;
-    size_t width = (size_t)workspace->config->expert_width;
-    size_t hidden = (size_t)workspace->config->hidden;
-    expert_panel panel = panel_of(job, task, hidden);
-    linear_call call = {.w = panel.expert->down,
-                        .x = workspace->expert_gate + panel.pair * width, .x_stride = width,
-                        .y = workspace->outputs + panel.pair * hidden, .y_stride = hidden,
-                        .rows = panel.rows,
-                        .quantized = workspace->inner_codes + panel.pair * activation_size(width),
-                        .quantized_stride = activation_size(width)};
-    linear_panel(job->compute, worker, &call, panel.first, panel.count);
-}
-
-/* One token: the weighted sum of its experts' outputs, in the order of its choices. */
-static void reduce_task(void *context, size_t token, int worker)
-{
-    const moe_job *job = context;
-    const moe_workspace *workspace = job->workspace;
-    size_t hidden = (size_t)workspace->config->hidden;
-    size_t k = (size_t)workspace->config->gate.experts_per_token;
-    float *sum = compute_scratch(job->compute, worker);
-    memset(sum, 0, hidden * sizeof(float));
-    for (size_t i = 0; i < k; i++) {
-        size_t pair = workspace->token_pair[token * k + i];
-        job->compute->kernels->axpy_f32(workspace->weights[token * k + i],
-                                        workspace->outputs + pair * hidden, sum, hidden);
-    }
-    float *y = job->y + token * hidden;
-    for (size_t i = 0; i < hidden; i++) {
-        y[i] += sum[i];
+    size_t hidden = (size_t)workspace->config->hidden, size = activation_size(hidden);
+    size_t pairs = job->count * (size_t)workspace->config->gate.experts_per_token;
+    size_t end = (task + 1) * GATHER_PAIRS < pairs ? (task + 1) * GATHER_PAIRS : pairs;
+    for (size_t pair = task * GATHER_PAIRS; pair < end; pair++) {
+        size_t token = workspace->pair_token[pair];
+        if (job->plain_inputs) {
+            memcpy(workspace->inputs + pair * hidden, job->x + token * hidden,
+                   hidden * sizeof(float));
+        }
+        if (job->packed_inputs) {
+            memcpy(workspace->input_codes + pair * size, workspace->token_codes + token * size,
+                   size);
+        }
     }
 }
 
@@ -290,63 +213,6 @@ static void route(moe_job *job)
     sort_pairs(workspace, job->count);
 }
 
-static void observe_experts(const moe_job *job, bool down)
-{
-    const moe_workspace *workspace = job->workspace;
-    size_t hidden = (size_t)workspace->config->hidden;
-    size_t width = (size_t)workspace->config->expert_width;
-    for (size_t i = 0; job->compute->observer != NULL && i < workspace->active_count; i++) {
-        size_t expert = workspace->active[i], pair = workspace->first[expert];
-        size_t rows = workspace->first[expert + 1] - pair;
-        const mlp_weights *mlp = &job->layer->experts[expert];
-        const float *inputs = workspace->inputs + pair * hidden;
-        if (down) {
-            compute_observe(job->compute, mlp->down, workspace->expert_gate + pair * width, width,
-                            rows);
-        } else {
-            compute_observe(job->compute, mlp->gate, inputs, hidden, rows);
-            compute_observe(job->compute, mlp->up, inputs, hidden, rows);
-        }
-    }
-}
-
-static void note_forms(moe_job *job)
-{
-    const moe_workspace *workspace = job->workspace;
-    job->plain_inputs = job->compute->observer != NULL;
-    for (size_t i = 0; i < workspace->active_count; i++) {
-        const mlp_weights *mlp = &job->layer->experts[workspace->active[i]];
-        bool gate = linear_is_packed(mlp->gate), up = linear_is_packed(mlp->up);
-        job->plain_inputs |= !gate || !up;
-        job->packed_inputs |= gate || up;
-        job->packed_inner |= linear_is_packed(mlp->down);
-    }
-}
-
-static void run_experts(moe_job *job)
-{
-    const moe_workspace *workspace = job->workspace;
-    const language_config *config = workspace->config;
-    const team *team = &job->compute->team;
-    size_t experts = workspace->active_count, hidden = (size_t)config->hidden;
-    size_t width = (size_t)config->expert_width;
-    size_t pairs = job->count * (size_t)config->gate.experts_per_token;
-    note_forms(job);
-    if (job->packed_inputs) {
-        linear_quantize(job->compute, job->x, hidden, job->count, hidden, workspace->token_codes);
-    }
-    team_run(team, pairs, gather_task, job);
-    observe_experts(job, false);
-    team_run(team, experts * linear_panels(width), gate_up_task, job);
-    observe_experts(job, true);
-    if (job->packed_inner) {
-        linear_quantize(job->compute, workspace->expert_gate, width, pairs, width,
-                        workspace->inner_codes);
-    }
-    team_run(team, experts * linear_panels(hidden), down_task, job);
-    team_run(team, job->count, reduce_task, job);
-}
-
 static vl2_status acquire_experts(const moe_job *job, vl2_error *error)
 {
     const moe_workspace *workspace = job->workspace;
@@ -361,21 +227,110 @@ static vl2_status acquire_experts(const moe_job *job, vl2_error *error)
                                 error);
 }
 
+/* One token: y += the weighted sum of its experts' outputs, in the order of its choices, then the
+ * output of the shared experts. */
+static void reduce_task(void *context, size_t token, int worker)
+{
+    const moe_job *job = context;
+    const moe_workspace *workspace = job->workspace;
+    size_t hidden = (size_t)workspace->config->hidden;
+    size_t k = (size_t)workspace->config->gate.experts_per_token;
+    float *sum = compute_scratch(job->compute, worker);
+    memset(sum, 0, hidden * sizeof(float));
+    for (size_t i = 0; i < k; i++) {
+        size_t pair = workspace->token_pair[token * k + i];
+        job->compute->kernels->axpy_f32(workspace->weights[token * k + i],
+                                        workspace->outputs + pair * hidden, sum, hidden);
+    }
+    float *y = job->y + token * hidden;
+    job->compute->kernels->axpy_f32(1, sum, y, hidden);
+    if (job->layer->mlp.gate != NULL) {
+        const float *shared = workspace->outputs + (job->count * k + token) * hidden;
+        job->compute->kernels->axpy_f32(1, shared, y, hidden);
+    }
+}
+
+static void note_forms(moe_job *job, const mlp_weights *weights)
+{
+    bool gate = linear_is_packed(weights->gate), up = linear_is_packed(weights->up);
+    job->plain_inputs |= !gate || !up;
+    job->packed_inputs |= gate || up;
+}
+
+/* The network of all tokens: into y where it is the only one, otherwise behind the pairs. */
+static void add_common(moe_job *job)
+{
+    moe_workspace *workspace = job->workspace;
+    const mlp_weights *mlp = &job->layer->mlp;
+    bool alone = !job->layer->has_experts;
+    size_t pairs = alone ? 0 : job->count * (size_t)workspace->config->gate.experts_per_token;
+    note_forms(job, mlp);
+    workspace->networks[workspace->network_count++] = (moe_network){
+        .weights = mlp, .width = (size_t)mlp->gate->tensor.shape[0], .rows = job->count,
+        .inputs = job->x, .input_codes = workspace->token_codes,
+        .inner = workspace->common_inner, .inner_codes = workspace->common_codes,
+        .out = alone ? job->y : workspace->outputs + pairs * (size_t)workspace->config->hidden,
+        .add = alone};
+}
+
+static void add_experts(moe_job *job)
+{
+    moe_workspace *workspace = job->workspace;
+    size_t hidden = (size_t)workspace->config->hidden;
+    size_t width = (size_t)workspace->config->expert_width;
+    bool single = job->count == 1; /* all experts see the same row */
+    for (size_t i = 0; i < workspace->active_count; i++) {
+        size_t expert = workspace->active[i], pair = workspace->first[expert];
+        note_forms(job, &job->layer->experts[expert]);
+        workspace->networks[workspace->network_count++] = (moe_network){
+            .weights = &job->layer->experts[expert], .width = width,
+            .rows = workspace->first[expert + 1] - pair,
+            .inputs = single ? job->x : workspace->inputs + pair * hidden,
+            .input_codes = single ? workspace->token_codes
+                                  : workspace->input_codes + pair * activation_size(hidden),
+            .inner = workspace->inner + pair * width,
+            .inner_codes = workspace->inner_codes + pair * activation_size(width),
+            .out = workspace->outputs + pair * hidden};
+    }
+}
+
+static void run_networks(moe_job *job)
+{
+    const moe_workspace *workspace = job->workspace;
+    size_t hidden = (size_t)workspace->config->hidden;
+    job->plain_inputs |= job->compute->observer != NULL;
+    if (job->packed_inputs) {
+        linear_quantize(job->compute, job->x, hidden, job->count, hidden, workspace->token_codes);
+    }
+    if (job->layer->has_experts && job->count > 1) {
+        size_t pairs = job->count * (size_t)workspace->config->gate.experts_per_token;
+        team_run(&job->compute->team, (pairs + GATHER_PAIRS - 1) / GATHER_PAIRS, gather_task, job);
+    }
+    moe_run_networks(job->compute, job->workspace);
+    if (job->layer->has_experts) {
+        team_run(&job->compute->team, job->count, reduce_task, job);
+    }
+}
+
 vl2_status moe_run(const compute *compute, moe_workspace *workspace, const layer_weights *layer,
                    const float *x, size_t count, float *y, vl2_error *error)
 {
     moe_job job = {.compute = compute, .workspace = workspace, .layer = layer, .x = x, .y = y,
                    .count = count};
+    workspace->network_count = 0;
     if (layer->has_experts) {
         route(&job);
         vl2_status status = acquire_experts(&job, error);
         if (status != VL2_OK) {
             return status;
         }
-        run_experts(&job);
     }
     if (layer->mlp.gate != NULL) {
-        run_dense(&job);
+        add_common(&job); /* first: of all networks it has the most rows */
     }
+    if (layer->has_experts) {
+        add_experts(&job);
+    }
+    run_networks(&job);
     return VL2_OK;
 }

@@ -6,13 +6,26 @@
 #include "model/compute.h"
 #include "model/weights.h"
 
+/* One gated network at work on some rows: a routed expert on the tokens that chose it, or the dense
+ * network or the shared experts on all tokens. out = down(silu(gate(x)) * up(x)) */
+typedef struct moe_network {
+    const mlp_weights *weights;
+    size_t width, rows;
+    const float *inputs;         /* [rows, hidden]; NULL unless gate or up is plain */
+    const uint8_t *input_codes;  /* [rows] of activation_size(hidden); for packed gate or up */
+    float *inner;                /* [rows, width], written if down is plain or somebody observes */
+    uint8_t *inner_codes;        /* [rows] of activation_size(width), for packed down */
+    float *out;                  /* [rows, hidden] */
+    bool add;                    /* out += instead of = */
+    size_t blocks;               /* of rows, a task each */
+    size_t first_inner, first_out; /* the first task of each phase */
+} moe_network;
+
 /* Work space for chunks of up to `chunk` tokens; k = experts_per_token. */
 typedef struct moe_workspace {
     const language_config *config;
     weight_store *store;
     size_t chunk;
-    /* the dense network, or the shared experts */
-    float *gate, *up;       /* [chunk, dense or shared width] */
     /* routing of the last layer that ran, kept for tracing */
     float *scores;          /* [chunk, experts]: softmax or sigmoid, without the bias */
     int32_t *ids;           /* [chunk, k] by falling weight */
@@ -25,14 +38,19 @@ typedef struct moe_workspace {
     size_t active_count;
     size_t *pair_token;     /* [chunk * k]: the token of a pair */
     size_t *token_pair;     /* [chunk, k]: the pair of a token's choice */
-    float *inputs;          /* [chunk * k, hidden] gathered */
-    /* for packed experts, as quantize_activations makes them; rows of activation_size bytes */
+    float *inputs;          /* [chunk * k, hidden] gathered, for plain experts */
+    /* for packed networks, as quantize_activations makes them; rows of activation_size bytes */
     uint8_t *token_codes;   /* [chunk] of hidden inputs */
     uint8_t *input_codes;   /* [chunk * k] gathered */
     uint8_t *inner_codes;   /* [chunk * k] of expert_width inputs */
-    float *expert_gate, *expert_up; /* [chunk * k, expert_width] */
-    float *outputs;         /* [chunk * k, hidden] */
+    uint8_t *common_codes;  /* [chunk] of dense or shared width */
+    float *inner;           /* [chunk * k, expert_width], for plain experts */
+    float *common_inner;    /* [chunk, dense or shared width] */
+    float *outputs;         /* [chunk * k + chunk, hidden]: of the pairs, then of the shared experts */
+    float *panels;          /* [threads, 2, LINEAR_ROW_BLOCK, LINEAR_PANEL]: gate and up of a task */
     uint32_t *records;      /* [3 * experts]: of the active experts */
+    moe_network *networks;  /* [experts + 1]: those at work */
+    size_t network_count;
 } moe_workspace;
 
 /* `store` has the experts' records and is borrowed. */
@@ -41,11 +59,14 @@ vl2_status moe_workspace_open(const language_config *config, weight_store *store
 void moe_workspace_close(moe_workspace *workspace);
 size_t moe_workspace_memory(const moe_workspace *workspace);
 
-/* y [count, hidden] += feed-forward(x [count, hidden]). Experts are walked one after the other,
- * each read once per call; a token's expert outputs are summed in the order of its choices,
+/* y [count, hidden] += feed-forward(x [count, hidden]). Routed and shared experts run as one list of
+ * tasks, each read once per call; a token's expert outputs are summed in the order of its choices,
  * whatever the number of threads. The chosen experts' records are acquired; the layer's others must
  * have been. Errors of weight_store_acquire; y is untouched then. */
 vl2_status moe_run(const compute *compute, moe_workspace *workspace, const layer_weights *layer,
                    const float *x, size_t count, float *y, vl2_error *error);
+
+/* For moe.c: the networks of the workspace in two phases, gate and up with SiLU, then down. */
+void moe_run_networks(const compute *compute, moe_workspace *workspace);
 
 #endif
