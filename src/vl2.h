@@ -85,7 +85,9 @@ typedef enum vl2_stage {
     VL2_STAGE_GENERATE, /* answering: tokens done of the most that may come */
     VL2_STAGE_WRITE,    /* writing files: bytes done of bytes in all */
     VL2_STAGE_VERIFY,   /* comparing checksums: bytes done of bytes in all */
-    VL2_STAGE_PACK      /* packing weights: bytes of the checkpoint done of those to be done */
+    VL2_STAGE_PACK,     /* packing weights: bytes of the checkpoint done of those to be done */
+    VL2_STAGE_WEIGHTS,  /* making random weights: bytes done of bytes in all */
+    VL2_STAGE_BENCH     /* measuring: measurements done of measurements in all */
 } vl2_stage;
 
 typedef struct vl2_progress {
@@ -698,6 +700,106 @@ VL2_API void vl2_unpack_options_defaults(vl2_unpack_options *options);
  * VL2_ERROR_ARGUMENT, VL2_ERROR_MODEL (not a packed file, or a damaged part), VL2_ERROR_IO,
  * VL2_ERROR_MEMORY, VL2_ERROR_CANCELLED. */
 VL2_API vl2_status vl2_unpack(const vl2_unpack_options *options, vl2_error *error);
+
+/* ------------------------------------------------------------------------------------ measuring */
+
+typedef enum vl2_bench_part {
+    VL2_BENCH_MACHINE = 1,     /* only the machine's limits, which are always measured */
+    VL2_BENCH_PREFILL = 2,     /* reading a prompt */
+    VL2_BENCH_DECODE = 4,      /* one token behind a context */
+    VL2_BENCH_VISION = 8,      /* tiles through vision tower and projector: 1, and 10 */
+    VL2_BENCH_FIRST_TOKEN = 16 /* a picture of 3 x 3 tiles and a question, to the first token */
+} vl2_bench_part;
+
+typedef struct vl2_bench_options {
+    const char *model; /* what vl2_model_open takes; or NULL, and */
+    const char *size;  /* random weights in memory of a published shape: "tiny", "small", "base" */
+    const char *quant; /* of random weights, as in vl2_pack_options; NULL: "mixed" */
+    uint64_t seed;     /* of weights and tokens */
+    unsigned parts;    /* sum of vl2_bench_part; default: all */
+    const int *threads; /* [thread_count]: all is measured with each; NULL: vl2_cpu_count() */
+    size_t thread_count;
+    const int *prompts; /* [prompt_count] tokens of prefill; NULL: 128, 512, 2048 */
+    size_t prompt_count;
+    const int *contexts; /* [context_count] of decode; NULL: 0, 1024, 3500 */
+    size_t context_count;
+    int tokens; /* decoded in each run; default 8 */
+    int chunk;  /* prompt tokens that go through the decoder at once; default 512 */
+    int repeat; /* runs of each measurement, behind one that warms up; default 5 */
+    vl2_progress_callback progress; /* may be NULL */
+    void *progress_user;
+    /* May be NULL. Asked often, by the thread that called vl2_bench; returning true ends the call
+     * with VL2_ERROR_CANCELLED. */
+    bool (*cancelled)(void *user);
+    void *cancelled_user;
+} vl2_bench_options;
+
+VL2_API void vl2_bench_options_defaults(vl2_bench_options *options);
+
+/* What a processor core can do at most with registers alone. */
+typedef struct vl2_bench_peak {
+    char isa[16]; /* "avx2", "amx", ... as in vl2_cpu_report */
+    char kind[8]; /* "int8", "bf16" or "f32": what is multiplied */
+    double rate;  /* operations per second of all threads; a multiplication and an addition are 2 */
+    bool used;    /* limits of this run are reckoned with it */
+} vl2_bench_peak;
+
+typedef struct vl2_bench_stage {
+    const char *name; /* static */
+    double seconds;   /* mean of the runs; of decode for one token */
+} vl2_bench_stage;
+
+#define VL2_BENCH_STAGES 24
+#define VL2_BENCH_PEAKS  16
+
+typedef struct vl2_bench_result {
+    vl2_bench_part part;
+    int tokens;  /* prefill, first token: of the prompt; decode: those of one run */
+    int context; /* decode: positions in the KV cache before the first of them */
+    int tiles;   /* vision, first token */
+    int runs;
+    /* Medians and extremes: of the prompt, of one token, of all tiles, to the first token. */
+    double seconds, least, most;
+    double rate; /* tokens per second of prefill and decode; tiles per second of vision */
+    /* What that needs at least: bytes of weights as they are stored, and of the KV cache, that are
+     * read for one token (decode); operations with packed weights, and with others. Attention's own
+     * products count to the larger of the two. */
+    double weight_bytes, cache_bytes, integer_operations, float_operations;
+    double limit;    /* seconds that the machine needs for it at least */
+    double fraction; /* limit / seconds */
+    vl2_bench_stage stages[VL2_BENCH_STAGES]; /* [stage_count], those that took any time */
+    size_t stage_count;
+} vl2_bench_result;
+
+typedef struct vl2_bench_run {
+    int threads;
+    double read_bandwidth; /* bytes per second */
+    vl2_bench_peak peaks[VL2_BENCH_PEAKS]; /* [peak_count] */
+    size_t peak_count;
+    vl2_bench_result *results; /* [result_count] */
+    size_t result_count;
+    uint64_t memory_peak; /* bytes, largest resident size of the process so far; 0: not known */
+} vl2_bench_run;
+
+typedef struct vl2_bench_report {
+    char model[256]; /* its path, or "random tiny" */
+    char quant[16];  /* "" for a model that was opened */
+    uint64_t weight_bytes; /* of all weights as they are stored; 0 for the machine alone */
+    uint64_t active_bytes; /* of these, read for one token of text */
+    uint64_t cache_bytes;  /* of the KV cache for one position */
+    double seconds_open;   /* opening the model, or making its weights */
+    vl2_bench_run *runs;   /* [run_count], one for each number of threads */
+    size_t run_count;
+} vl2_bench_report;
+
+/* Measures what the machine can do, and what a model makes of it. The KV cache of a context is
+ * filled with one constant; prompts are random tokens; pictures are noise. Random weights are made
+ * first, and need their own size in memory and nothing else.
+ * VL2_ERROR_ARGUMENT, and what vl2_model_open and vl2_session_generate give; *report is all zero
+ * then. vl2_bench_report_clear frees it. */
+VL2_API vl2_status vl2_bench(const vl2_bench_options *options, vl2_bench_report *report,
+                             vl2_error *error);
+VL2_API void vl2_bench_report_clear(vl2_bench_report *report);
 
 /* This machine as vl2 sees it: instruction sets, caches, and which kernel fills each slot. As text,
  * or as one JSON object. The caller frees it with vl2_free; NULL if there is no memory. */

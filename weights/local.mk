@@ -34,9 +34,12 @@ libweights_la_SOURCES = \
 	weights/quantize_row.h weights/quantize_settle.c \
 	weights/safetensors.c weights/safetensors.h \
 	weights/safetensors_write.c weights/safetensors_write.h \
-	weights/store.c weights/store.h \
+	weights/store.c weights/store.h weights/store_internal.h \
+	weights/store_pack.c \
+	weights/store_random.c weights/store_random.h \
 	weights/synth.c weights/synth.h \
 	weights/synth_config.c weights/synth_config.h \
+	weights/synth_files.c \
 	weights/synth_random.c weights/synth_random.h \
 	weights/synth_shape.c \
 	weights/synth_tensors.c weights/synth_tensors.h \

@@ -1,6 +1,6 @@
-/* The weights of a model, from wherever they come: a Hugging Face folder or a packed file. The
- * network sees named, shape-checked views; what has to be checked or expanded before a view may be
- * used happens in weight_store_acquire. */
+/* The weights of a model, from wherever they come: a Hugging Face folder, a packed file, or random
+ * numbers (store_random.h). The network sees named, shape-checked views; what has to be checked or
+ * expanded before a view may be used happens in weight_store_acquire. */
 #ifndef WEIGHTS_STORE_H
 #define WEIGHTS_STORE_H
 
@@ -50,7 +50,7 @@ const weight_view *weight_store_get(const weight_store *store, size_t index); /*
 vl2_status weight_store_acquire(weight_store *store, const uint32_t *records, size_t count,
                                 const team *team, vl2_error *error);
 
-/* One of the two is NULL. */
+/* At most one of the two is not NULL. */
 const checkpoint *weight_store_checkpoint(const weight_store *store);
 const pack_file *weight_store_pack(const weight_store *store);
 

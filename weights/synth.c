@@ -124,12 +124,7 @@ static vl2_status write_tensor(void *context, size_t index, file_writer *writer,
 
 static vl2_status write_files(void *context, const char *folder, vl2_error *error)
 {
-    const synth_shape *shape = ((const synthesis *)context)->shape;
-    vl2_status status = synth_write_tokenizer(shape, folder, error);
-    if (status == VL2_OK) {
-        status = synth_write_processor(shape, folder, error);
-    }
-    return status == VL2_OK ? synth_write_config(shape, folder, error) : status;
+    return synth_write_files(((const synthesis *)context)->shape, folder, error);
 }
 
 static vl2_status allocate(synthesis *job, vl2_error *error)

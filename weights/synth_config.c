@@ -1,25 +1,5 @@
 #include "weights/synth_config.h"
 
-#include "weights/checkpoint_write.h"
-
-#include <stdlib.h>
-#include <string.h>
-
-/* Fewer digits than a double has, so that 3.7362 is written as a person would. */
-#define JSON_STYLE (JSON_INDENT(2) | JSON_REAL_PRECISION(12))
-
-vl2_status synth_write_json(const char *folder, const char *name, json_t *value, vl2_error *error)
-{
-    char *text = value != NULL ? json_dumps(value, JSON_STYLE) : NULL;
-    json_decref(value);
-    if (text == NULL) {
-        return vl2_fail_memory(error, name, 0);
-    }
-    vl2_status status = checkpoint_write_file(folder, name, text, strlen(text), error);
-    free(text); /* jansson's own */
-    return status;
-}
-
 static const char *torch_type(const synth_shape *shape)
 {
     static const char *const names[DATA_TYPE_COUNT] = {"float32", "float16", "bfloat16"};
@@ -110,7 +90,7 @@ static json_t *language_config(const synth_shape *shape)
     return config;
 }
 
-vl2_status synth_write_config(const synth_shape *shape, const char *folder, vl2_error *error)
+json_t *synth_config(const synth_shape *shape)
 {
     json_t *vision = json_pack("{s:s, s:s, s:i, s:i, s:i, s:i, s:i, s:f}", "model_name",
                                "siglip_so400m_patch14_384", "model_type", "vision", "image_size",
@@ -123,23 +103,21 @@ vl2_status synth_write_config(const synth_shape *shape, const char *folder, vl2_
                   "n_embed", shape->language.hidden_size, "depth", shape->projector.depth,
                   "mlp_ratio", shape->projector.mlp_ratio, "downsample_ratio",
                   shape->projector.downsample_ratio);
-    json_t *config = json_pack(
+    return json_pack(
         "{s:s, s:[s], s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:o}", "model_type", "deepseek_vl_v2",
         "architectures", "DeepseekVLV2ForCausalLM", "torch_dtype", torch_type(shape),
         "transformers_version", "4.38.2", "tile_tag", shape->tile_tag, "global_view_pos",
         shape->global_view_pos, "candidate_resolutions", candidates(shape), "vision_config",
         vision, "projector_config", projector, "language_config", language_config(shape));
-    return synth_write_json(folder, "config.json", config, error);
 }
 
-vl2_status synth_write_processor(const synth_shape *shape, const char *folder, vl2_error *error)
+json_t *synth_processor_config(const synth_shape *shape)
 {
-    json_t *config = json_pack(
+    return json_pack(
         "{s:s, s:o, s:i, s:i, s:[f, f, f], s:[f, f, f], s:b, s:s, s:s, s:b, s:b, s:s, s:i}",
         "processor_class", "DeepseekVLV2Processor", "candidate_resolutions", candidates(shape),
         "patch_size", shape->vision.patch_size, "downsample_ratio",
         shape->projector.downsample_ratio, "image_mean", 0.5, 0.5, 0.5, "image_std", 0.5, 0.5, 0.5,
         "normalize", 1, "image_token", "<image>", "pad_token", "<｜▁pad▁｜>", "add_special_token", 0,
         "mask_prompt", 0, "sft_format", "deepseek", "ignore_id", -100);
-    return synth_write_json(folder, "processor_config.json", config, error);
 }

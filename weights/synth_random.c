@@ -95,3 +95,15 @@ void synth_fill(uint64_t key, const void *table, data_type type, uint64_t first,
                (const uint8_t *)table + synth_pick(key, first + done) * size, size);
     }
 }
+
+void synth_bytes(uint64_t key, uint64_t first, size_t count, void *out)
+{
+    uint8_t *to = out;
+    size_t done = 0;
+    for (; done + sizeof(uint64_t) <= count; done += sizeof(uint64_t)) {
+        uint64_t bits = draw(key, first++);
+        memcpy(to + done, &bits, sizeof(bits));
+    }
+    uint64_t bits = draw(key, first);
+    memcpy(to + done, &bits, count - done);
+}

@@ -29,4 +29,7 @@ uint16_t synth_pick(uint64_t key, uint64_t index);
 void synth_fill(uint64_t key, const void *table, data_type type, uint64_t first, size_t count,
                 void *out);
 
+/* `count` random bytes, those of draw `first`, first + 1, ... of this key, eight of each. */
+void synth_bytes(uint64_t key, uint64_t first, size_t count, void *out);
+
 #endif

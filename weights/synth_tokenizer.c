@@ -1,8 +1,6 @@
 #include "weights/synth_config.h"
 
-#include "base/alloc.h"
 #include "base/buffer.h"
-#include "weights/checkpoint_write.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -154,17 +152,18 @@ static void append_vocabulary(buffer *json, const layout *at)
     }
 }
 
-static vl2_status write_tokenizer(const layout *at, const char *folder, vl2_error *error)
+char *synth_tokenizer(const synth_shape *shape)
 {
+    layout at = lay_out(shape);
     buffer json = {0};
     const char *separator = "";
     buffer_append_text(&json, "{\n  \"version\": \"1.0\",\n  \"truncation\": null,\n"
                               "  \"padding\": null,\n  \"added_tokens\": [");
-    append_added(&json, ends, COUNT(ends), at->ends, &separator);
-    if (at->middle >= 0) {
-        append_added(&json, middle, COUNT(middle), at->middle, &separator);
+    append_added(&json, ends, COUNT(ends), at.ends, &separator);
+    if (at.middle >= 0) {
+        append_added(&json, middle, COUNT(middle), at.middle, &separator);
     }
-    append_added(&json, last, COUNT(last), at->last, &separator);
+    append_added(&json, last, COUNT(last), at.last, &separator);
     buffer_append_text(
         &json,
         "\n  ],\n  \"normalizer\": {\"type\": \"Sequence\", \"normalizers\": []},\n"
@@ -181,13 +180,12 @@ static vl2_status write_tokenizer(const layout *at, const char *folder, vl2_erro
         "  \"model\": {\n    \"type\": \"BPE\",\n    \"dropout\": null,\n    \"unk_token\": null,\n"
         "    \"continuing_subword_prefix\": null,\n    \"end_of_word_suffix\": null,\n"
         "    \"fuse_unk\": false,\n    \"byte_fallback\": false,\n    \"vocab\": {");
-    append_vocabulary(&json, at);
+    append_vocabulary(&json, &at);
     buffer_append_text(&json, "\n    },\n    \"merges\": []\n  }\n}\n");
-    vl2_status status = json.failed ? vl2_fail_memory(error, "tokenizer.json", json.size)
-                                    : checkpoint_write_file(folder, "tokenizer.json", json.data,
-                                                            json.size, error);
-    buffer_free(&json);
-    return status;
+    if (json.failed) {
+        buffer_free(&json);
+    }
+    return json.data;
 }
 
 /* Keys as in the published tokenizer_config.json and special_tokens_map.json. */
@@ -210,16 +208,16 @@ static void set_added(json_t *object, const added_token *tokens, int count, int 
     }
 }
 
-static vl2_status write_tokenizer_config(const synth_shape *shape, const layout *at,
-                                         const char *folder, vl2_error *error)
+json_t *synth_tokenizer_config(const synth_shape *shape)
 {
+    layout at = lay_out(shape);
     json_t *added = json_object();
-    set_added(added, ends, COUNT(ends), at->ends);
-    if (at->middle >= 0) {
-        set_added(added, middle, COUNT(middle), at->middle);
+    set_added(added, ends, COUNT(ends), at.ends);
+    if (at.middle >= 0) {
+        set_added(added, middle, COUNT(middle), at.middle);
     }
-    set_added(added, last, COUNT(last), at->last);
-    json_t *config = json_pack(
+    set_added(added, last, COUNT(last), at.last);
+    return json_pack(
         "{s:b, s:b, s:o, s:[s, s], s:s, s:s, s:s, s:n, s:b, s:b, s:i, s:s, s:s, s:{}, s:b}",
         "add_bos_token", 0, "add_eos_token", 0, "added_tokens_decoder", added,
         "additional_special_tokens", "<|User|>", "<|Assistant|>", "bos_token", ends[0].text,
@@ -227,24 +225,14 @@ static vl2_status write_tokenizer_config(const synth_shape *shape, const layout 
         "clean_up_tokenization_spaces", 0, "legacy", 1, "model_max_length",
         shape->language.max_position_embeddings, "processor_class", "DeepseekVLV2Processor",
         "tokenizer_class", "LlamaTokenizerFast", "sp_model_kwargs", "use_default_system_prompt", 0);
-    return synth_write_json(folder, "tokenizer_config.json", config, error);
 }
 
-vl2_status synth_write_tokenizer(const synth_shape *shape, const char *folder, vl2_error *error)
+json_t *synth_special_tokens(void)
 {
-    layout at = lay_out(shape);
-    vl2_status status = write_tokenizer(&at, folder, error);
-    if (status == VL2_OK) {
-        status = write_tokenizer_config(shape, &at, folder, error);
-    }
-    if (status != VL2_OK) {
-        return status;
-    }
-    json_t *map = json_pack(
+    return json_pack(
         "{s:[o, o], s:o, s:o, s:o}", "additional_special_tokens",
         added_object("<|User|>", true, false), added_object("<|Assistant|>", true, false),
         "bos_token", added_object(ends[0].text, false, false), "eos_token",
         added_object(ends[1].text, false, false), "pad_token",
         added_object(ends[2].text, false, false));
-    return synth_write_json(folder, "special_tokens_map.json", map, error);
 }

@@ -22,7 +22,8 @@ typedef enum command_bit {
     COMMAND_COMPARE = 1 << 11,
     COMMAND_CALIBRATE = 1 << 12,
     COMMAND_UNPACK = 1 << 13,
-    COMMAND_PACK = 1 << 14
+    COMMAND_PACK = 1 << 14,
+    COMMAND_BENCH = 1 << 15
 } command_bit;
 
 typedef struct command {
@@ -38,7 +39,7 @@ typedef struct command {
 
 extern const command command_ask, command_chat, command_ground, command_info, command_tokenize,
     command_tiles, command_boxes, command_trace, command_synth, command_verify, command_compare,
-    command_calibrate, command_unpack, command_pack;
+    command_calibrate, command_unpack, command_pack, command_bench;
 
 /* All subcommands in the order of vl2 --help, NULL at the end. */
 extern const command *const commands[];

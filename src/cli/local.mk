@@ -4,7 +4,7 @@ vl2_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CFLAGS)
 vl2_LDADD = libvl2.la $(JANSSON_LIBS)
 vl2_SOURCES = \
 	src/cli/main.c src/cli/command.h \
-	src/cli/ask.c src/cli/boxes.c src/cli/calibrate.c src/cli/chat.c src/cli/compare.c \
+	src/cli/ask.c src/cli/bench.c src/cli/bench.h src/cli/bench_print.c src/cli/boxes.c src/cli/calibrate.c src/cli/chat.c src/cli/compare.c \
 	src/cli/ground.c src/cli/info.c src/cli/pack.c \
 	src/cli/synth.c src/cli/tiles.c src/cli/tokenize.c src/cli/trace.c \
 	src/cli/unpack.c src/cli/verify.c \

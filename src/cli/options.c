@@ -6,11 +6,12 @@
 #define ALL                                                                                        \
     (COMMAND_TOP | COMMAND_ASK | COMMAND_CHAT | COMMAND_GROUND | COMMAND_INFO | COMMAND_TOKENIZE | \
      COMMAND_TILES | COMMAND_BOXES | COMMAND_TRACE | COMMAND_SYNTH | COMMAND_VERIFY | \
-     COMMAND_COMPARE | COMMAND_CALIBRATE | COMMAND_UNPACK | COMMAND_PACK)
+     COMMAND_COMPARE | COMMAND_CALIBRATE | COMMAND_UNPACK | COMMAND_PACK | COMMAND_BENCH)
 #define ANSWERING (COMMAND_ASK | COMMAND_CHAT | COMMAND_GROUND)
 #define SAMPLING  (COMMAND_COMPARE | COMMAND_CALIBRATE)
 #define RUNNING   (ANSWERING | COMMAND_TRACE | SAMPLING)
-#define WORKING   (RUNNING | COMMAND_SYNTH | COMMAND_VERIFY | COMMAND_UNPACK | COMMAND_PACK)
+#define WORKING                                                                                    \
+    (RUNNING | COMMAND_SYNTH | COMMAND_VERIFY | COMMAND_UNPACK | COMMAND_PACK | COMMAND_BENCH)
 
 #define TEXT(argument)          argument, OPTION_TEXT, 0, 0, NULL
 #define LIST(argument)          argument, OPTION_LIST, 0, 0, NULL
@@ -28,16 +29,26 @@
 /* Columns: id, group, name, letter, argument and kind, default, commands, help. */
 static const option table[] = {
     {OPTION_MODEL, INPUT, "model", 'm', TEXT("MODEL"), NULL,
-     ANSWERING | COMMAND_TRACE | COMMAND_CALIBRATE | COMMAND_INFO | COMMAND_TILES,
+     ANSWERING | COMMAND_TRACE | COMMAND_CALIBRATE | COMMAND_INFO | COMMAND_TILES | COMMAND_BENCH,
      "The model: a packed file (.vl2), or a folder with config.json, tokenizer.json and "
      "*.safetensors, as published"},
     {OPTION_MODEL, INPUT, "model", 'm', TEXT("MODEL"), NULL, COMMAND_TOKENIZE,
      "A packed file, a folder with a tokenizer.json, or a tokenizer.json itself"},
     {OPTION_MODEL, INPUT, "model", 'm', TEXT("DIR"), NULL, COMMAND_PACK,
      "The checkpoint: a folder with config.json, tokenizer.json and *.safetensors, as published"},
-    {OPTION_QUANT, INPUT, "quant", 0, CHOICE("bf16|int8|int6|int4|mixed"), "mixed", COMMAND_PACK,
+    {OPTION_QUANT, INPUT, "quant", 0, CHOICE("bf16|int8|int6|int4|mixed"), "mixed",
+     COMMAND_PACK | COMMAND_BENCH,
      "The types of the weights. mixed: routed experts int4, other matrices int8; bf16: nothing is "
      "lost"},
+    {OPTION_ONLY, INPUT, "only", 0, TEXT("PART,..."), NULL, COMMAND_BENCH,
+     "What to measure, some of machine, prefill, decode, vision and first-token; the machine is "
+     "always measured"},
+    {OPTION_PROMPTS, INPUT, "prompts", 0, TEXT("N,..."), "128,512,2048", COMMAND_BENCH,
+     "Tokens of the prompts for prefill"},
+    {OPTION_CONTEXTS, INPUT, "contexts", 0, TEXT("N,..."), "0,1024,3500", COMMAND_BENCH,
+     "Tokens before those that are decoded"},
+    {OPTION_QUICK, INPUT, "quick", 0, SWITCH, NULL, COMMAND_BENCH,
+     "A look in a minute: prompts of 128 tokens, contexts of 0, one run of each, no first token"},
     {OPTION_TYPE, INPUT, "type", 0, LIST("PATTERN=TYPE"), NULL, COMMAND_PACK,
      "Another type for some weights, f32, bf16, int8, int6, int4 or the name of a layout; PATTERN "
      "is a group (experts, head, ...) or a pattern of tensor names; may be given several times, "
@@ -74,6 +85,12 @@ static const option table[] = {
      "Width and height of the picture in pixels, such as 640x480"},
     {OPTION_SIZE, INPUT, "size", 0, CHOICE("tiny|small|base"), NULL, COMMAND_SYNTH,
      "Which published shape to write"},
+    {OPTION_SIZE, INPUT, "size", 0, CHOICE("tiny|small|base|tiny-dev|small-dev|base-dev"), NULL,
+     COMMAND_BENCH,
+     "Instead of a model: random weights of this published shape, made in memory; the dev ones are "
+     "for tests"},
+    {OPTION_SEED, INPUT, "seed", 's', INTEGER(0, 9007199254740992.0), "0", COMMAND_BENCH,
+     "The start of the random numbers, of weights and prompts"},
     {OPTION_SEED, INPUT, "seed", 's', INTEGER(0, 9007199254740992.0), "0", COMMAND_SYNTH,
      "The start of the random numbers; equal seeds give equal files"},
     {OPTION_DECODE, INPUT, "decode", 0, SWITCH, NULL, COMMAND_TOKENIZE,
@@ -90,6 +107,8 @@ static const option table[] = {
      "assistant, that is the answer instead"},
     {OPTION_PREDICT, ANSWER, "predict", 'n', INTEGER(0, 1e6), "32", COMMAND_CALIBRATE,
      "Most tokens of the answer that are run behind each prompt"},
+    {OPTION_PREDICT, ANSWER, "predict", 'n', INTEGER(1, 1e6), "8", COMMAND_BENCH,
+     "Tokens that are decoded in each run"},
     {OPTION_POSITIONS, ANSWER, "positions", 0, INTEGER(0, 1e7), "256", COMMAND_COMPARE,
      "Compare the next token also at the last N positions of text in each prompt"},
     {OPTION_TEMP, ANSWER, "temp", 0, NUMBER(0, 100), "0", ANSWERING,
@@ -113,11 +132,16 @@ static const option table[] = {
 
     {OPTION_CONTEXT, MACHINE, "ctx-size", 'c', INTEGER(0, 16777216), "0", RUNNING,
      "Most tokens of prompt and answer together; 0: what the model was made for"},
-    {OPTION_CHUNK, MACHINE, "chunk", 0, INTEGER(1, 65536), "512", RUNNING,
+    {OPTION_CHUNK, MACHINE, "chunk", 0, INTEGER(1, 65536), "512", RUNNING | COMMAND_BENCH,
      "Tokens of the prompt that are computed at once; less needs less memory"},
     {OPTION_THREADS, MACHINE, "threads", 't', INTEGER(0, 1024), "0",
      RUNNING | COMMAND_VERIFY | COMMAND_UNPACK | COMMAND_PACK,
      "Threads; 0: one for each core that this process may use"},
+    {OPTION_THREADS, MACHINE, "threads", 't', TEXT("N,..."), "0", COMMAND_BENCH,
+     "Threads; 0: one for each core that this process may use; several numbers: all is measured "
+     "with each"},
+    {OPTION_REPEAT, MACHINE, "repeat", 0, INTEGER(1, 1000), "5", COMMAND_BENCH,
+     "Runs of each measurement, behind one that warms up; medians are shown"},
     {OPTION_VERIFY, MACHINE, "verify", 0, CHOICE("use|off|all"), "use", RUNNING,
      "Checksums of a packed file: compare each part's when it is used first, none, or all of them "
      "before anything else"},
@@ -143,7 +167,8 @@ static const option table[] = {
     {OPTION_DRAW, OUTPUT, "draw", 0, TEXT("FILE"), NULL, COMMAND_GROUND,
      "Write a copy of the picture with the boxes drawn on it, as PNG"},
     {OPTION_JSON, OUTPUT, "json", 0, SWITCH, NULL,
-     COMMAND_ASK | COMMAND_GROUND | COMMAND_INFO | COMMAND_VERIFY | COMMAND_COMPARE,
+     COMMAND_ASK | COMMAND_GROUND | COMMAND_INFO | COMMAND_VERIFY | COMMAND_COMPARE |
+         COMMAND_BENCH,
      "Print one JSON object instead of text"},
     {OPTION_JSON, OUTPUT, "json", 0, SWITCH, NULL, COMMAND_BOXES,
      "Print what the reference extracts: a list of {\"label\", \"box_px\"}, or null"},

@@ -73,7 +73,11 @@ static void describe(const vl2_progress *report, char *line)
     case VL2_STAGE_WRITE:
     case VL2_STAGE_VERIFY:
     case VL2_STAGE_PACK:
+    case VL2_STAGE_WEIGHTS:
         describe_bytes(report, line);
+        break;
+    case VL2_STAGE_BENCH:
+        snprintf(line, LINE_SIZE, "measuring: run %llu of %llu", done, total);
         break;
     default: /* a stage of a newer library */
         snprintf(line, LINE_SIZE, "%llu of %llu", done, total);

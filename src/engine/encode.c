@@ -121,10 +121,12 @@ static vl2_status encode_batch(encoder *encoder, const tile_job *jobs, size_t co
         normalize_tile(model, jobs[i].picture->set.pixels + jobs[i].tile * area,
                        encoder->pixels + i * area);
     }
+    stage_mark(session->compute.stages, STAGE_TILES);
     vision_encode(&session->compute, &encoder->vision, encoder->pixels, (int)count,
                   encoder->features, observer != NULL ? note_stage : NULL, encoder);
     projector_run(&session->compute, &encoder->projector, encoder->features, (int)count,
                   encoder->rows);
+    stage_mark(session->compute.stages, STAGE_PROJECTOR);
     size_t features = (size_t)vision->grid * (size_t)vision->grid * (size_t)vision->width;
     for (size_t i = 0; i < count; i++) {
         tile_rows *store = &session->pictures.tiles[jobs[i].store];

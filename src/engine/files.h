@@ -1,15 +1,17 @@
-/* The text files of a model: in its folder, or inside its packed file. */
+/* The text files of a model: in its folder, inside its packed file, or made for random weights. */
 #ifndef ENGINE_FILES_H
 #define ENGINE_FILES_H
 
 #include "base/error.h"
 #include "weights/pack_file.h"
+#include "weights/synth.h"
 
 #include <stdbool.h>
 
 typedef struct model_files {
     const char *path;      /* borrowed */
-    const pack_file *pack; /* borrowed; NULL: path is a folder */
+    const pack_file *pack; /* borrowed; or */
+    const synth_shape *shape; /* borrowed; with both NULL path is a folder */
 } model_files;
 
 /* True if the model has a file of that name. What cannot be looked at for another reason than

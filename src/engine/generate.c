@@ -23,7 +23,7 @@ void vl2_answer_clear(vl2_answer *answer)
     memset(answer, 0, sizeof(*answer));
 }
 
-static uint64_t peak_memory(void)
+uint64_t engine_peak_memory(void)
 {
     struct rusage usage;
     return getrusage(RUSAGE_SELF, &usage) == 0 ? (uint64_t)usage.ru_maxrss * 1024 : 0;
@@ -157,7 +157,7 @@ static vl2_status fill_answer(request *r)
     if (answer->text == NULL) {
         answer->text = base_copy_text("", 0);
     }
-    answer->memory_peak = peak_memory();
+    answer->memory_peak = engine_peak_memory();
     return answer->text != NULL ? VL2_OK : vl2_fail_memory(r->error, "the answer", 1);
 }
 

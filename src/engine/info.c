@@ -55,12 +55,11 @@ static uint32_t type_of(weight tensor)
                                       : (uint32_t)tensor->tensor.type + PACK_F32;
 }
 
-/* Bytes that the kernels read. */
-static uint64_t stored_bytes(weight tensor, uint64_t elements)
+uint64_t engine_stored_bytes(weight tensor)
 {
     layout_sizes sizes;
     if (tensor->packed.layout == 0) {
-        return elements * data_type_size(tensor->tensor.type);
+        return tensor_elements(&tensor->tensor) * data_type_size(tensor->tensor.type);
     }
     layout_measure(tensor->packed.layout, tensor->packed.rows, tensor->packed.columns, &sizes);
     return sizes.total;
@@ -73,7 +72,7 @@ static void count_parameters(const vl2_model *model, vl2_model_info *info)
         weight tensor = model->weights->bound[i];
         uint64_t elements = tensor_elements(&tensor->tensor);
         info->parameters += elements;
-        info->weight_bytes += stored_bytes(tensor, elements);
+        info->weight_bytes += engine_stored_bytes(tensor);
         of_type[type_of(tensor)] += elements;
         if (starts_with(tensor->tensor.name, "vision.")) {
             info->parameters_vision += elements;

@@ -4,6 +4,8 @@ room_libs += libengine.la
 libengine_la_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CFLAGS)
 libengine_la_SOURCES = \
 	src/engine/answer.c src/engine/answer.h \
+	src/engine/bench.c src/engine/bench.h \
+	src/engine/bench_machine.c src/engine/bench_model.c src/engine/bench_work.c \
 	src/engine/boxes.c \
 	src/engine/calibrate.c src/engine/calibrate.h \
 	src/engine/calibration_file.c \

@@ -166,28 +166,70 @@ static vl2_status verify(vl2_model *model, const vl2_model_options *options, vl2
     return status;
 }
 
-static vl2_status open_parts(vl2_model *model, vl2_error *error)
+/* Everything of a model behind its kernels; a folder's weights are opened last. */
+static vl2_status open_files(vl2_model *model, const model_files *files, vl2_error *error)
 {
-    vl2_status status = engine_select_kernels(&model->kernels, error);
-    model_files files = {model->path, NULL};
-    if (status == VL2_OK && pack_recognise(model->path)) {
-        status = weight_store_open(model->path, &model->store, error);
-        files.pack = status == VL2_OK ? weight_store_pack(model->store) : NULL;
-    }
+    vl2_status status = open_config(files, &model->config, error);
     if (status == VL2_OK) {
-        status = open_config(&files, &model->config, error);
-    }
-    if (status == VL2_OK) {
-        status = engine_open_processor(&files, &model->processor, error);
+        status = engine_open_processor(files, &model->processor, error);
     }
     if (status == VL2_OK) {
         status = check_configs(model, error);
     }
     if (status == VL2_OK) {
         image_processor_normalize_table(model->processor, model->normalize);
-        status = open_text(model, &files, error);
+        status = open_text(model, files, error);
     }
     return status == VL2_OK ? open_weights(model, error) : status;
+}
+
+static vl2_status open_parts(vl2_model *model, vl2_error *error)
+{
+    vl2_status status = engine_select_kernels(&model->kernels, error);
+    model_files files = {.path = model->path};
+    if (status == VL2_OK && pack_recognise(model->path)) {
+        status = weight_store_open(model->path, &model->store, error);
+        files.pack = status == VL2_OK ? weight_store_pack(model->store) : NULL;
+    }
+    return status == VL2_OK ? open_files(model, &files, error) : status;
+}
+
+/* A model without parts. */
+static vl2_status create(const char *path, vl2_model **model, vl2_error *error)
+{
+    vl2_model *created = base_calloc(1, sizeof(*created));
+    char *copy = base_copy_text(path, strlen(path));
+    if (created == NULL || copy == NULL) {
+        base_free(created);
+        base_free(copy);
+        return vl2_fail_memory(error, path, sizeof(*created));
+    }
+    created->path = copy;
+    *model = created;
+    return VL2_OK;
+}
+
+vl2_status engine_open_random(const char *path, const random_weights_options *options,
+                              vl2_model **model, vl2_error *error)
+{
+    vl2_model *opened;
+    vl2_status status = create(path, &opened, error);
+    if (status != VL2_OK) {
+        return status;
+    }
+    status = engine_select_kernels(&opened->kernels, error);
+    if (status == VL2_OK) {
+        status = weight_store_open_random(options, &opened->store, error);
+    }
+    if (status == VL2_OK) {
+        status = open_files(opened, &(model_files){.path = path, .shape = options->shape}, error);
+    }
+    if (status != VL2_OK) {
+        vl2_model_close(opened);
+        return status;
+    }
+    *model = opened;
+    return VL2_OK;
 }
 
 vl2_status vl2_model_open(const char *path, const vl2_model_options *options, vl2_model **model,
@@ -197,14 +239,11 @@ vl2_status vl2_model_open(const char *path, const vl2_model_options *options, vl
     if (status != VL2_OK) {
         return status;
     }
-    vl2_model *opened = base_calloc(1, sizeof(*opened));
-    char *copy = base_copy_text(path, strlen(path));
-    if (opened == NULL || copy == NULL) {
-        base_free(opened);
-        base_free(copy);
-        return vl2_fail_memory(error, path, sizeof(*opened));
+    vl2_model *opened;
+    status = create(path, &opened, error);
+    if (status != VL2_OK) {
+        return status;
     }
-    opened->path = copy;
     status = open_parts(opened, error);
     if (status == VL2_OK && options != NULL) {
         status = verify(opened, options, error);

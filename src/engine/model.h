@@ -10,6 +10,7 @@
 #include "text/prompt.h"
 #include "text/tokenizer.h"
 #include "weights/store.h"
+#include "weights/store_random.h"
 
 struct vl2_tokenizer {
     tokenizer *tokenizer;
@@ -30,6 +31,11 @@ struct vl2_model {
     kernels kernels;
 };
 
+/* Opens a model of random weights with the configuration and the tokenizer that vl2 synth writes.
+ * `path` names it in messages. Errors of weight_store_open_random. */
+vl2_status engine_open_random(const char *path, const random_weights_options *options,
+                              vl2_model **model, vl2_error *error);
+
 /* Opens the tokenizer of a model and adds the special tokens that the reference's processor adds
  * where they are missing: the two of processor_config.json, then those of the chat template. */
 vl2_status engine_open_tokenizer(const model_files *files, const char *pad_token,
@@ -45,6 +51,9 @@ vl2_status engine_open_processor(const model_files *files, image_processor **pro
 vl2_status engine_sentence_tokens(const model_files *files, const tokenizer *tokenizer,
                                   const language_config *config, int32_t *bos, int32_t *eos,
                                   vl2_error *error);
+
+/* Bytes of a tensor as the kernels read it. */
+uint64_t engine_stored_bytes(weight tensor);
 
 /* Fills the table for this processor; VL2_ERROR_ARGUMENT if VL2_CPU has an unknown word. */
 vl2_status engine_select_kernels(kernels *kernels, vl2_error *error);

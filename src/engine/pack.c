@@ -172,7 +172,7 @@ static vl2_status open_blobs(packing *packing, vl2_error *error)
 {
     static const char *const names[] = {"config.json", "processor_config.json", "tokenizer.json",
                                         "tokenizer_config.json", "special_tokens_map.json"};
-    model_files files = {packing->options->model, NULL};
+    model_files files = {.path = packing->options->model};
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         char *text, *label;
         size_t size;

@@ -335,6 +335,7 @@ vl2_status session_read(vl2_session *session, const prepared_prompt *prepared, s
     for (size_t i = 0; i < count; i++) {
         session_embed(session, prepared, first + i, session->rows + i * hidden);
     }
+    stage_mark(session->compute.stages, STAGE_EMBEDDING);
     vl2_status status = decoder_run(&session->decoder, session->rows, first, count,
                                     &session->cancelled, observer, error);
     if (status == VL2_OK) {
@@ -374,6 +375,7 @@ vl2_status session_step(vl2_session *session, int32_t token, const decoder_obser
                         vl2_error *error)
 {
     decoder_embed(&session->decoder, token, session->rows);
+    stage_mark(session->compute.stages, STAGE_EMBEDDING);
     vl2_status status = decoder_run(&session->decoder, session->rows, session->key_count, 1, NULL,
                                     observer, error);
     if (status == VL2_OK) {

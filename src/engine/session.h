@@ -79,6 +79,9 @@ vl2_status session_step(vl2_session *session, int32_t token, const decoder_obser
 void session_embed(const vl2_session *session, const prepared_prompt *prepared, size_t position,
                    float *row);
 
+/* Largest resident size of the process so far, bytes; 0 if it is not known. */
+uint64_t engine_peak_memory(void);
+
 /* Seconds of a clock that only goes forward. */
 double session_clock(void);
 

@@ -47,7 +47,8 @@ vl2_status vl2_tiles_create(const char *model_path, const vl2_image *image, bool
         status = pack_recognise(model_path) ? pack_open(model_path, &pack, error) : VL2_OK;
     }
     if (status == VL2_OK) {
-        status = engine_open_processor(&(model_files){model_path, pack}, &processor, error);
+        status = engine_open_processor(&(model_files){.path = model_path, .pack = pack},
+                                       &processor, error);
     }
     if (status == VL2_OK) {
         status = tiling_cut(processor, &image->rgb, tiling, &made->set, error);

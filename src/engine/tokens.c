@@ -173,7 +173,7 @@ vl2_status vl2_tokenizer_open(const char *path, vl2_tokenizer **tokenizer, vl2_e
     if (!folder && pack_recognise(path)) {
         status = pack_open(path, &pack, error);
     }
-    model_files files = {path, pack};
+    model_files files = {.path = path, .pack = pack};
     if (status == VL2_OK) {
         status = folder || pack != NULL ? open_from_model(&files, &opened->tokenizer, error)
                                         : tokenizer_open(path, &opened->tokenizer, error);

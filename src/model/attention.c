@@ -150,4 +150,5 @@ void attention_run(const compute *compute, attention_workspace *workspace,
                                        .x_stride = widths_of(config).heads_out,
                                        .y = y, .y_stride = (size_t)config->hidden, .rows = count,
                                        .add = true});
+    stage_mark(compute->stages, STAGE_OUTPUT);
 }

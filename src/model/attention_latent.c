@@ -178,8 +178,10 @@ void attention_run_latent(const compute *compute, attention_workspace *workspace
                                        .rows = count});
     weight_widen(compute->kernels, weights->kv_a_norm, 0, latent, workspace->norm_weight);
     team_run(&compute->team, count, store_task, &job);
+    stage_mark(compute->stages, STAGE_PROJECTIONS);
     compute_observe(compute, weights->kv_b, kvcache_first(cache, layer) + first * latent, latent,
                     count);
     team_run(&compute->team, (size_t)config->heads,
              count >= ATTENTION_EXPAND ? expanded_task : absorbed_task, &job);
+    stage_mark(compute->stages, STAGE_ATTENTION);
 }

@@ -72,7 +72,9 @@ void attention_run_multi_head(const compute *compute, attention_workspace *works
     linear_run(compute, &(linear_call){.w = weights->value, .bias = weights->value_bias, .x = x,
                                        .x_stride = hidden, .y = workspace->value,
                                        .y_stride = kv_width, .rows = count});
+    stage_mark(compute->stages, STAGE_PROJECTIONS);
     multi_head_job job = {compute, workspace, cache, layer, first, count};
     team_run(&compute->team, count, rotate_task, &job);
     team_run(&compute->team, (size_t)config->heads, head_task, &job);
+    stage_mark(compute->stages, STAGE_ATTENTION);
 }

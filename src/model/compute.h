@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/team.h"
+#include "model/stages.h"
 #include "simd/kernels.h"
 
 struct weight_view;
@@ -26,6 +27,7 @@ typedef struct compute {
                              * them; shared by all workers */
     size_t quantized_bytes;
     const product_observer *observer; /* NULL: nobody listens */
+    stage_clock *stages;              /* borrowed; NULL: nobody counts */
 } compute;
 
 /* `threads` at least 1. VL2_ERROR_MEMORY; compute_close is right after that, too. What runs several

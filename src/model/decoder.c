@@ -102,9 +102,11 @@ static vl2_status run_layer(decoder *decoder, int index, float *rows, size_t fir
 {
     const layer_weights *layer = &decoder->weights->layers[index];
     normalize(decoder, layer->input_norm, rows, count, decoder->norm);
+    stage_mark(decoder->compute->stages, STAGE_NORMS);
     attention_run(decoder->compute, &decoder->attention, &layer->attention, &decoder->cache, index,
                   decoder->norm, first, count, rows);
     normalize(decoder, layer->post_attention_norm, rows, count, decoder->norm);
+    stage_mark(decoder->compute->stages, STAGE_NORMS);
     return moe_run(decoder->compute, &decoder->moe, layer, decoder->norm, count, rows, error);
 }
 
@@ -144,10 +146,12 @@ void decoder_logits(decoder *decoder, const float *rows, size_t count, float *no
 {
     size_t hidden = (size_t)decoder->config->hidden;
     normalize(decoder, decoder->weights->norm, rows, count, normed);
+    stage_mark(decoder->compute->stages, STAGE_NORMS);
     linear_run(decoder->compute, &(linear_call){.w = decoder->weights->head, .x = normed,
                                                 .x_stride = hidden, .y = logits,
                                                 .y_stride = (size_t)decoder->config->vocabulary,
                                                 .rows = count});
+    stage_mark(decoder->compute->stages, STAGE_HEAD);
 }
 
 void decoder_embed(const decoder *decoder, int32_t id, float *row)

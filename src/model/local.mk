@@ -17,5 +17,6 @@ libmodel_la_SOURCES = \
 	src/model/rope.c src/model/rope.h \
 	src/model/router.c src/model/router.h \
 	src/model/sampler.c src/model/sampler.h \
+	src/model/stages.c src/model/stages.h \
 	src/model/vision.c src/model/vision.h \
 	src/model/weights.c src/model/weights.h

@@ -320,6 +320,7 @@ vl2_status moe_run(const compute *compute, moe_workspace *workspace, const layer
     workspace->network_count = 0;
     if (layer->has_experts) {
         route(&job);
+        stage_mark(compute->stages, STAGE_ROUTER);
         vl2_status status = acquire_experts(&job, error);
         if (status != VL2_OK) {
             return status;
@@ -332,5 +333,6 @@ vl2_status moe_run(const compute *compute, moe_workspace *workspace, const layer
         add_experts(&job);
     }
     run_networks(&job);
+    stage_mark(compute->stages, layer->has_experts ? STAGE_EXPERTS : STAGE_DENSE);
     return VL2_OK;
 }

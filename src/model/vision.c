@@ -193,17 +193,22 @@ static void run_block(const vision_job *job, const vision_block_weights *block)
     size_t width = (size_t)workspace->config->width, rows = job->count;
     size_t mlp = (size_t)workspace->config->mlp_width;
     normalize(job, block->norm1_weight, block->norm1_bias);
+    stage_mark(compute->stages, STAGE_TOWER_NORMS);
     linear_run(compute, &(linear_call){.w = block->qkv_weight, .bias = block->qkv_bias,
                                        .x = workspace->norm, .x_stride = width,
                                        .y = workspace->qkv, .y_stride = 3 * width, .rows = rows});
+    stage_mark(compute->stages, STAGE_TOWER_QKV);
     team_run(&compute->team,
              rows / patches_of(workspace->config) * (size_t)workspace->config->heads,
              attention_task, (void *)job);
+    stage_mark(compute->stages, STAGE_TOWER_ATTENTION);
     linear_run(compute, &(linear_call){.w = block->proj_weight, .bias = block->proj_bias,
                                        .x = workspace->norm, .x_stride = width,
                                        .y = job->rows, .y_stride = width, .rows = rows,
                                        .add = true});
+    stage_mark(compute->stages, STAGE_TOWER_OUTPUT);
     normalize(job, block->norm2_weight, block->norm2_bias);
+    stage_mark(compute->stages, STAGE_TOWER_NORMS);
     linear_run(compute, &(linear_call){.w = block->fc1_weight, .bias = block->fc1_bias,
                                        .x = workspace->norm, .x_stride = width,
                                        .y = workspace->hidden, .y_stride = mlp, .rows = rows,
@@ -212,6 +217,7 @@ static void run_block(const vision_job *job, const vision_block_weights *block)
                                        .x = workspace->hidden, .x_stride = mlp,
                                        .y = job->rows, .y_stride = width, .rows = rows,
                                        .add = true});
+    stage_mark(compute->stages, STAGE_TOWER_MLP);
 }
 
 void vision_encode(const compute *compute, vision_workspace *workspace, const float *pixels,
@@ -225,6 +231,7 @@ void vision_encode(const compute *compute, vision_workspace *workspace, const fl
         observer(user, -2, features, job.count);
     }
     team_run(&compute->team, patches_of(config), position_task, &job);
+    stage_mark(compute->stages, STAGE_PATCHES);
     if (observer != NULL) {
         observer(user, -1, features, job.count);
     }
@@ -236,4 +243,5 @@ void vision_encode(const compute *compute, vision_workspace *workspace, const fl
     }
     normalize(&job, workspace->weights->norm_weight, workspace->weights->norm_bias);
     memcpy(features, workspace->norm, job.count * width * sizeof(float));
+    stage_mark(compute->stages, STAGE_TOWER_NORMS);
 }

@@ -1,0 +1,35 @@
+#include "model/stages.h"
+
+#include <time.h>
+
+static double now(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
+}
+
+void stage_clock_start(stage_clock *clock)
+{
+    clock->last = now();
+}
+
+void stage_clock_mark(stage_clock *clock, stage stage)
+{
+    double time = now();
+    clock->seconds[stage] += time - clock->last;
+    clock->last = time;
+    if (clock->marked != NULL) {
+        clock->marked(clock->user);
+    }
+}
+
+const char *stage_name(int stage)
+{
+    static const char *const names[STAGE_COUNT] = {
+#define STAGE_TEXT(constant, name) name,
+        STAGES(STAGE_TEXT)
+#undef STAGE_TEXT
+    };
+    return stage >= 0 && stage < STAGE_COUNT ? names[stage] : NULL;
+}
