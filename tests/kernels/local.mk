@@ -4,6 +4,7 @@ TESTS += tests/kernels/test_kernels
 tests_kernels_test_kernels_SOURCES = \
 	tests/kernels/harness.c tests/kernels/harness.h \
 	tests/kernels/test_activation.c \
+	tests/kernels/test_attention.c \
 	tests/kernels/test_cpu.c \
 	tests/kernels/test_kernels.c \
 	tests/kernels/test_matmul.c \
