@@ -19,6 +19,7 @@
 #define SIMD_KERNELS_H
 
 #include "simd/activations.h"
+#include "simd/attention.h"
 #include "simd/cpu.h"
 #include "simd/layout.h"
 
@@ -113,6 +114,47 @@ typedef void kernel_matmul_packed(const packed_matrix *matrix, size_t first_row,
                                   const void *x, size_t x_stride, size_t batch, float *y,
                                   size_t y_stride);
 
+/* c[rows, columns], rows c_stride floats apart:
+ *     c[r, n] = sum over i of a[r * a_row + i * a_column] * b[i * b_stride + n],
+ * added to what c holds if `add`. One chain of multiply-adds over i from 0 to k - 1, which starts at
+ * 0 or at c: a product may be cut into parts of k, too. Compute bound.
+ * Tolerance: (k + 1) e (|c| + sum |a b|). */
+typedef struct product_call {
+    const float *a, *b;
+    float *c;
+    size_t a_row, a_column, b_stride, c_stride;
+    size_t rows, columns, k;
+    bool add;
+} product_call;
+
+typedef void kernel_product(const product_call *call);
+
+/* out[r, c] = codes[r, c] * scales[r * row_step + c * column_step], out and codes being
+ * [rows, columns] without gaps; a step is 0 or 1. Tolerance: e |out|. */
+typedef void kernel_widen_int8(const int8_t *codes, const float *scales, size_t row_step,
+                               size_t column_step, size_t rows, size_t columns, float *out);
+
+/* Attention, see simd/attention.h. attention_begin takes the queries (state->queries is
+ * rows * heads) and forgets all blocks. attention_step adds the block of positions 0 to
+ * positions - 1, at most ATTENTION_KEYS, of which query i sees those below visible + i / heads,
+ * perhaps none. attention_fold adds to `state` what `other`, with the same queries, has of other
+ * blocks; those of a state that has seen nothing may be anything. attention_end writes
+ * value_depth numbers of query row * heads + head to out[row * row_stride + head * head_stride];
+ * each must have seen a position.
+ *
+ * What a query gets depends on its own numbers, on the tiles and their order, and on the folds: not
+ * on the other queries, nor, but for the sign of a zero, on `dense`.
+ * Tolerance, with D = depth, S the largest of scale * sum |q k| over the positions a query sees, n
+ * their number and p their weights: e sum p |v| (8 D S + 64 + n / 4) + 2^-110 sum |v|. */
+typedef void kernel_attention_begin(const attention_state *state,
+                                    const attention_queries *queries);
+typedef void kernel_attention_step(const attention_state *state, const attention_tile *keys,
+                                   const attention_tile *values, size_t positions,
+                                   ptrdiff_t visible, size_t heads);
+typedef void kernel_attention_fold(const attention_state *state, const attention_state *other);
+typedef void kernel_attention_end(const attention_state *state, size_t heads, float *out,
+                                  size_t row_stride, size_t head_stride);
+
 /* X(type, slot) */
 #define KERNEL_SLOTS(X)                                                                            \
     X(kernel_widen, widen_bf16)                                                                    \
@@ -136,7 +178,13 @@ typedef void kernel_matmul_packed(const packed_matrix *matrix, size_t first_row,
     X(kernel_quantize, quantize_activations)                                                       \
     X(kernel_packed_decode, packed_decode_rows)                                                    \
     X(kernel_matmul_packed, matmul_packed)                                                         \
-    X(kernel_matmul_packed, matmul_packed_many)
+    X(kernel_matmul_packed, matmul_packed_many)                                                    \
+    X(kernel_product, product_f32)                                                                 \
+    X(kernel_widen_int8, widen_int8)                                                               \
+    X(kernel_attention_begin, attention_begin)                                                     \
+    X(kernel_attention_step, attention_step)                                                       \
+    X(kernel_attention_fold, attention_fold)                                                       \
+    X(kernel_attention_end, attention_end)
 
 typedef enum kernel_slot {
 #define KERNEL_CONSTANT(type, slot) KERNEL_##slot,

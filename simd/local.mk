@@ -6,10 +6,12 @@ simd_libs = libsimd.la
 libsimd_la_SOURCES = \
 	simd/activations.h \
 	simd/arch.h \
+	simd/attention.h \
 	simd/cpu.c simd/cpu.h \
 	simd/kernels.c simd/kernels.h \
 	simd/layout.c simd/layout.h \
 	simd/ref/activation.c \
+	simd/ref/attention.c \
 	simd/ref/matmul.c \
 	simd/ref/norm.c \
 	simd/ref/quantized.c simd/ref/quantized.h \
@@ -20,9 +22,10 @@ libsimd_la_SOURCES = \
 
 # Every ISA has one small file per operation: simd/lanes/ with that ISA's registers.
 simd_lanes = \
-	simd/lanes/activation.h simd/lanes/bytes.h simd/lanes/common.h simd/lanes/exponential.h \
+	simd/lanes/activation.h simd/lanes/attention.h simd/lanes/attention_block.h \
+	simd/lanes/attention_state.h simd/lanes/bytes.h simd/lanes/common.h simd/lanes/exponential.h \
 	simd/lanes/many_chunk.h simd/lanes/many_dots.h simd/lanes/many_rows.h simd/lanes/many_words.h \
-	simd/lanes/matmul.h \
+	simd/lanes/matmul.h simd/lanes/product.h \
 	simd/lanes/norm.h simd/lanes/packed.h simd/lanes/packed_decode.h simd/lanes/packed_many.h \
 	simd/lanes/quantize.h simd/lanes/softmax.h simd/lanes/vector.h simd/lanes/widen.h
 
@@ -35,6 +38,7 @@ simd_libs += libsimd_avx2.la libsimd_avxvnni.la libsimd_avx512.la libsimd_vnni.l
 libsimd_avx2_la_CFLAGS = $(AM_CFLAGS) -mavx2 -mfma -mf16c
 libsimd_avx2_la_SOURCES = $(simd_lanes) \
 	simd/x86/activation_avx2.c \
+	simd/x86/attention_avx2.c \
 	simd/x86/bytes_avx2.h \
 	simd/x86/dot_avx2.h \
 	simd/x86/lanes_avx2.h \
@@ -55,6 +59,7 @@ libsimd_avx512_la_CFLAGS = $(AM_CFLAGS) -mavx2 -mfma -mf16c -mavx512f -mavx512bw
 	-mavx512vl
 libsimd_avx512_la_SOURCES = $(simd_lanes) \
 	simd/x86/activation_avx512.c \
+	simd/x86/attention_avx512.c \
 	simd/x86/bytes_avx512.h \
 	simd/x86/dot_avx512.h \
 	simd/x86/lanes_avx512.h \
@@ -81,6 +86,7 @@ noinst_LTLIBRARIES += libsimd_neon.la libsimd_dotprod.la libsimd_i8mm.la
 simd_libs += libsimd_neon.la libsimd_dotprod.la libsimd_i8mm.la
 libsimd_neon_la_SOURCES = $(simd_lanes) \
 	simd/arm/activation_neon.c \
+	simd/arm/attention_neon.c \
 	simd/arm/bytes_neon.h \
 	simd/arm/dot_neon.h \
 	simd/arm/dot_operands.h \

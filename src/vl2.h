@@ -260,7 +260,7 @@ typedef struct vl2_model_info {
     uint64_t parameters, parameters_active;
     uint64_t parameters_vision, parameters_projector, parameters_language, parameters_experts;
     uint64_t file_bytes, weight_bytes;
-    uint64_t kv_bytes_per_token;
+    uint64_t kv_bytes_per_token; /* with VL2_KV_DEFAULT */
     size_t unexpected_count; /* tensors that the model does not use */
 } vl2_model_info;
 
@@ -344,12 +344,22 @@ VL2_API vl2_image *vl2_conversation_image(const vl2_conversation *conversation, 
 /* One conversation in progress: the KV cache and the work space. */
 typedef struct vl2_session vl2_session;
 
+/* Numbers of the KV cache. int8 has a scale for each 128 of them. */
+typedef enum vl2_kv_type {
+    VL2_KV_DEFAULT, /* f32 */
+    VL2_KV_F32,
+    VL2_KV_BF16,
+    VL2_KV_F16,
+    VL2_KV_INT8
+} vl2_kv_type;
+
 typedef struct vl2_session_options {
     int context; /* most tokens, prompt and answer; 0: what the model was made for */
     int chunk;   /* prompt tokens that go through the decoder at once; default (and for 0) 512 */
     int threads; /* 0: vl2_cpu_count() */
     vl2_progress_callback progress; /* may be NULL */
     void *progress_user;
+    vl2_kv_type kv_type;
 } vl2_session_options;
 
 VL2_API void vl2_session_options_defaults(vl2_session_options *options);

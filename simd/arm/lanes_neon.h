@@ -15,6 +15,8 @@
 #define MATVEC_ROWS  4
 #define MATMUL_ROWS  3
 #define MATMUL_BATCH 3
+#define PRODUCT_ROWS 6
+#define PRODUCT_REMAINDERS(X) X(1) X(2) X(3) X(4) X(5)
 
 typedef float32x4x2_t lanes;
 typedef struct lanes_f64 {

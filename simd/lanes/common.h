@@ -15,7 +15,8 @@
  *                                                       gives 0 and n = 128 infinity
  *   lanes_sum, lanes_largest                            over all lanes, in a fixed order
  *   lanes_f64_*                                         sums in double of LANES floats a step
- * and MATVEC_ROWS, MATMUL_ROWS, MATMUL_BATCH: how many sums the registers hold, see matmul.h. */
+ * and MATVEC_ROWS, MATMUL_ROWS, MATMUL_BATCH: how many sums the registers hold, see matmul.h;
+ * PRODUCT_ROWS, PRODUCT_REMAINDERS (all smaller numbers): the same for product.h. */
 #ifndef SIMD_LANES_COMMON_H
 #define SIMD_LANES_COMMON_H
 

@@ -14,6 +14,8 @@
 #define MATVEC_ROWS  8
 #define MATMUL_ROWS  3
 #define MATMUL_BATCH 4
+#define PRODUCT_ROWS 6
+#define PRODUCT_REMAINDERS(X) X(1) X(2) X(3) X(4) X(5)
 
 typedef __m256 lanes;
 typedef struct lanes_f64 {

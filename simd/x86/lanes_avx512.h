@@ -14,6 +14,8 @@
 #define MATVEC_ROWS  8
 #define MATMUL_ROWS  4
 #define MATMUL_BATCH 4
+#define PRODUCT_ROWS 12
+#define PRODUCT_REMAINDERS(X) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11)
 
 typedef __m512 lanes;
 typedef struct lanes_f64 {

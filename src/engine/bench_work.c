@@ -108,7 +108,7 @@ void bench_decode_work(const vl2_model *model, vl2_bench_result *result)
     double seen = result->context + 0.5 * (result->tokens + 1);
     add_decoder(model, 1, seen - 1, result);
     result->weight_bytes = (double)bench_active_bytes(model);
-    result->cache_bytes = seen * (double)kvcache_token_bytes(&model->config.language);
+    result->cache_bytes = seen * (double)kvcache_token_bytes(&model->config.language, VL2_KV_DEFAULT);
 }
 
 void bench_vision_work(const vl2_model *model, vl2_bench_result *result)

@@ -41,7 +41,7 @@ static void describe_shape(const model_config *config, vl2_model_info *info)
     info->tile_side = config->vision.image_size;
     info->patch_side = config->vision.patch_size;
     info->tokens_per_tile_side = config->projector.grid;
-    info->kv_bytes_per_token = kvcache_token_bytes(language);
+    info->kv_bytes_per_token = kvcache_token_bytes(language, VL2_KV_DEFAULT);
 }
 
 static bool starts_with(const char *text, const char *prefix)
@@ -150,8 +150,9 @@ bool vl2_model_get_pack(const vl2_model *model, vl2_pack_summary *summary)
     pack_tally_end(&tally);
     summary->file_bytes = pack_size(file);
     summary->records = pack_record_count(file);
-    summary->kv_bytes = (uint64_t)kvcache_token_bytes(&model->config.language) *
-                        (uint64_t)model->config.language.positions;
+    summary->kv_bytes =
+        (uint64_t)kvcache_token_bytes(&model->config.language, VL2_KV_DEFAULT) *
+        (uint64_t)model->config.language.positions;
     return true;
 }
 

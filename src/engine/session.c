@@ -53,6 +53,9 @@ static vl2_status check_options(const vl2_model *model, vl2_session_options *opt
     if (status == VL2_OK) {
         status = check_option("threads", options->threads, MOST_THREADS, error);
     }
+    if (status == VL2_OK) {
+        status = check_option("kv_type", (int)options->kv_type, VL2_KV_INT8, error);
+    }
     if (options->context == 0) {
         options->context = model->config.language.positions;
     }
@@ -77,7 +80,7 @@ static vl2_status open_parts(vl2_session *session, vl2_error *error)
         compute_open(&model->kernels, session->options.threads, &session->compute, error);
     if (status == VL2_OK) {
         status = decoder_open(&model->config.language, model->weights, &session->compute, chunk,
-                              positions, &session->decoder, error);
+                              positions, session->options.kv_type, &session->decoder, error);
     }
     if (status != VL2_OK) {
         return status;

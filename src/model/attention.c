@@ -3,8 +3,6 @@
 #include "base/alloc.h"
 #include "model/linear.h"
 
-#include <cblas.h>
-
 #include <string.h>
 
 static size_t larger(size_t a, size_t b)
@@ -15,6 +13,7 @@ static size_t larger(size_t a, size_t b)
 /* Floats of each buffer per position of a chunk. */
 typedef struct widths {
     size_t query, key, value, bottleneck, heads_out, norm;
+    size_t absorbed, mixed; /* per position of a pass */
 } widths;
 
 static widths widths_of(const language_config *config)
@@ -22,44 +21,77 @@ static widths widths_of(const language_config *config)
     size_t heads = (size_t)config->heads;
     if (!config->latent_attention) {
         size_t kv = (size_t)config->kv_heads * (size_t)config->head_width;
-        return (widths){(size_t)config->hidden, kv, kv, 0, (size_t)config->hidden, 0};
+        return (widths){.query = (size_t)config->hidden, .key = kv, .value = kv,
+                        .heads_out = (size_t)config->hidden};
     }
     size_t latent = (size_t)config->latent_rank, rope = (size_t)config->rope_width;
-    return (widths){heads * ((size_t)config->nope_width + rope), latent + rope, 0,
-                    (size_t)config->query_rank, heads * (size_t)config->value_width,
-                    larger((size_t)config->query_rank, latent)};
+    return (widths){.query = heads * ((size_t)config->nope_width + rope), .key = latent + rope,
+                    .bottleneck = (size_t)config->query_rank,
+                    .heads_out = heads * (size_t)config->value_width,
+                    .norm = larger((size_t)config->query_rank, latent),
+                    .absorbed = heads * (latent + rope), .mixed = heads * latent};
 }
 
-/* Scratch of one worker for one head; see the tasks in attention_latent.c and
- * attention_multi_head.c. */
-static size_t head_scratch(const language_config *config, size_t positions)
+static size_t pass_of(size_t chunk)
 {
-    size_t scores = ATTENTION_BLOCK * positions;
-    if (!config->latent_attention) {
-        return scores;
+    return chunk < ATTENTION_PASS ? chunk : ATTENTION_PASS;
+}
+
+/* Heads that share keys, and the width of a value, as the cache's positions are attended to. */
+static size_t group_of(const language_config *config)
+{
+    return (size_t)config->heads /
+           (config->latent_attention ? 1 : (size_t)config->kv_heads);
+}
+
+static size_t core_value(const language_config *config)
+{
+    return (size_t)(config->latent_attention ? config->latent_rank : config->head_width);
+}
+
+/* Scratch of one worker: the largest of what the tasks need. */
+static size_t scratch_of(const language_config *config, const kvcache *cache, size_t chunk)
+{
+    size_t scratch = attention_core_scratch(cache, group_of(config), core_value(config));
+    scratch = larger(scratch, kvcache_scratch(cache) + cache->depth); /* of storing */
+    if (config->latent_attention) {
+        scratch = larger(scratch, attention_expanded_scratch(cache, config, chunk));
+        scratch = larger(scratch, attention_absorbed_scratch(config));
     }
-    size_t latent = (size_t)config->latent_rank;
-    size_t key = (size_t)(config->nope_width + config->rope_width);
-    size_t head_rows = (size_t)(config->nope_width + config->value_width);
-    size_t expanded = positions * (key + (size_t)config->value_width);
-    return scores + expanded + head_rows * latent + 2 * latent;
+    return scratch;
+}
+
+static size_t partial_floats(const language_config *config, const kvcache *cache)
+{
+    return attention_core_partial(cache, group_of(config), core_value(config));
+}
+
+static bool allocate(const widths *w, attention_workspace *workspace)
+{
+    size_t chunk = workspace->chunk, pass = pass_of(chunk);
+    workspace->query = base_alloc_aligned(chunk * w->query, sizeof(float));
+    workspace->key = base_alloc_aligned(chunk * w->key, sizeof(float));
+    workspace->value = base_alloc_aligned(chunk * w->value, sizeof(float));
+    workspace->bottleneck = base_alloc_aligned(chunk * w->bottleneck, sizeof(float));
+    workspace->heads_out = base_alloc_aligned(chunk * w->heads_out, sizeof(float));
+    workspace->norm_weight = base_alloc_aligned(w->norm, sizeof(float));
+    workspace->absorbed = base_alloc_aligned(pass * w->absorbed, sizeof(float));
+    workspace->mixed = base_alloc_aligned(pass * w->mixed, sizeof(float));
+    workspace->partial = base_alloc_aligned(workspace->partial_floats, sizeof(float));
+    return workspace->query != NULL && workspace->key != NULL && workspace->value != NULL &&
+           workspace->bottleneck != NULL && workspace->heads_out != NULL &&
+           workspace->norm_weight != NULL && workspace->absorbed != NULL &&
+           workspace->mixed != NULL && workspace->partial != NULL;
 }
 
 vl2_status attention_workspace_open(const language_config *config, const rope_table *rope,
-                                    size_t chunk, size_t positions, compute *compute,
+                                    const kvcache *cache, size_t chunk, compute *compute,
                                     attention_workspace *workspace, vl2_error *error)
 {
     widths w = widths_of(config);
-    *workspace = (attention_workspace){.config = config, .chunk = chunk, .rope = rope};
-    workspace->query = base_alloc_aligned(chunk * w.query, sizeof(float));
-    workspace->key = base_alloc_aligned(chunk * w.key, sizeof(float));
-    workspace->value = base_alloc_aligned(chunk * w.value, sizeof(float));
-    workspace->bottleneck = base_alloc_aligned(chunk * w.bottleneck, sizeof(float));
-    workspace->heads_out = base_alloc_aligned(chunk * w.heads_out, sizeof(float));
-    workspace->norm_weight = base_alloc_aligned(w.norm, sizeof(float));
-    if (workspace->query == NULL || workspace->key == NULL || workspace->value == NULL ||
-        workspace->bottleneck == NULL || workspace->heads_out == NULL ||
-        workspace->norm_weight == NULL) {
+    *workspace = (attention_workspace){.config = config, .chunk = chunk, .rope = rope,
+                                       .partial_floats = partial_floats(config, cache)};
+    if (!allocate(&w, workspace)) {
         size_t bytes = attention_workspace_memory(workspace);
         attention_workspace_close(workspace);
         return vl2_fail_memory(error, "attention's work space", bytes);
@@ -67,7 +99,7 @@ vl2_status attention_workspace_open(const language_config *config, const rope_ta
     size_t inputs = larger(larger((size_t)config->hidden, w.bottleneck), w.heads_out);
     vl2_status status = linear_reserve(compute, chunk, inputs, error);
     if (status == VL2_OK) {
-        status = compute_reserve(compute, head_scratch(config, positions), error);
+        status = compute_reserve(compute, scratch_of(config, cache, chunk), error);
     }
     if (status != VL2_OK) {
         attention_workspace_close(workspace);
@@ -83,6 +115,9 @@ void attention_workspace_close(attention_workspace *workspace)
     base_free(workspace->bottleneck);
     base_free(workspace->heads_out);
     base_free(workspace->norm_weight);
+    base_free(workspace->absorbed);
+    base_free(workspace->mixed);
+    base_free(workspace->partial);
     memset(workspace, 0, sizeof(*workspace));
 }
 
@@ -92,47 +127,9 @@ size_t attention_workspace_memory(const attention_workspace *workspace)
         return 0;
     }
     widths w = widths_of(workspace->config);
-    return (workspace->chunk * (w.query + w.key + w.value + w.bottleneck + w.heads_out) + w.norm) *
+    return (workspace->chunk * (w.query + w.key + w.value + w.bottleneck + w.heads_out) + w.norm +
+            pass_of(workspace->chunk) * (w.absorbed + w.mixed) + workspace->partial_floats) *
            sizeof(float);
-}
-
-/* One query: products with vectors, which sgemm is slow at. */
-static void single_query(const kernels *kernels, const attention_head *head)
-{
-    size_t seen = head->first + 1;
-    kernels->matvec_f32(head->k, head->k_stride, seen, head->depth, head->q, head->scores);
-    kernels->softmax(head->scores, seen, head->scale);
-    memset(head->out, 0, head->value_depth * sizeof(float));
-    for (size_t i = 0; i < seen; i++) {
-        kernels->axpy_f32(head->scores[i], head->v + i * head->v_stride, head->out,
-                          head->value_depth);
-    }
-}
-
-void attention_head_run(const kernels *kernels, const attention_head *head)
-{
-    if (head->rows == 1) {
-        single_query(kernels, head);
-        return;
-    }
-    for (size_t start = 0; start < head->rows; start += ATTENTION_BLOCK) {
-        size_t rows =
-            head->rows - start < ATTENTION_BLOCK ? head->rows - start : ATTENTION_BLOCK;
-        /* The last query of the block sees this many positions; earlier ones see fewer. */
-        size_t seen = head->first + start + rows;
-        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)rows, (int)seen, (int)head->depth,
-                    head->scale, head->q + start * head->q_stride, (int)head->q_stride, head->k,
-                    (int)head->k_stride, 0.0f, head->scores, (int)seen);
-        for (size_t row = 0; row < rows; row++) {
-            float *scores = head->scores + row * seen;
-            size_t visible = head->first + start + row + 1;
-            kernels->softmax(scores, visible, 1.0f);
-            memset(scores + visible, 0, (seen - visible) * sizeof(float));
-        }
-        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)rows, (int)head->value_depth,
-                    (int)seen, 1.0f, head->scores, (int)seen, head->v, (int)head->v_stride, 0.0f,
-                    head->out + start * head->out_stride, (int)head->out_stride);
-    }
 }
 
 void attention_run(const compute *compute, attention_workspace *workspace,

@@ -1,6 +1,11 @@
 /* Self-attention of one decoder layer over a chunk of positions: multi-head as in Llama
  * (transformers' LlamaAttention: half-split rotation over the whole head), or multi-head latent
- * attention (modeling_deepseek.py, DeepseekV2Attention: interleaved rotation of the rope part). */
+ * attention (modeling_deepseek.py, DeepseekV2Attention: interleaved rotation of the rope part).
+ *
+ * Scores exist for one block of positions at a time (simd/attention.h). Blocks begin at multiples of
+ * ATTENTION_KEYS; the positions of a sequence are cut into spans, each of which has a state of its own,
+ * and these are folded in order: what a position gets does not depend on the chunks of a prompt nor
+ * on the number of threads. */
 #ifndef MODEL_ATTENTION_H
 #define MODEL_ATTENTION_H
 
@@ -9,9 +14,8 @@
 #include "model/rope.h"
 #include "model/weights.h"
 
-/* From this many positions in a chunk on, latent attention expands the latents to keys and values
- * per head; below, it moves the queries into the latent space ("absorbed"). */
-#define ATTENTION_EXPAND 32
+#define ATTENTION_SPAN   256 /* positions; a multiple of ATTENTION_KEYS */
+#define ATTENTION_SPREAD 4   /* up to so many rows, spans are tasks of their own */
 
 typedef struct attention_workspace {
     const language_config *config;
@@ -23,11 +27,17 @@ typedef struct attention_workspace {
     float *bottleneck;  /* [chunk, query_rank], where there is one */
     float *heads_out;   /* [chunk, heads * value width] */
     float *norm_weight; /* [max(query_rank, latent_rank)] */
+    float *absorbed;    /* queries among the latents [pass, heads, latent_rank + rope_width], pass
+                         * being ATTENTION_PASS or less; latent attention only */
+    float *mixed;       /* latents mixed for them [pass, heads, latent_rank] */
+    float *partial;     /* states of spans [partial_floats], see attention_core.c; memory is taken
+                         * when it is first written */
+    size_t partial_floats;
 } attention_workspace;
 
-/* `positions` is the capacity of the KV cache. */
+/* The cache must be open. */
 vl2_status attention_workspace_open(const language_config *config, const rope_table *rope,
-                                    size_t chunk, size_t positions, compute *compute,
+                                    const kvcache *cache, size_t chunk, compute *compute,
                                     attention_workspace *workspace, vl2_error *error);
 void attention_workspace_close(attention_workspace *workspace);
 size_t attention_workspace_memory(const attention_workspace *workspace);
@@ -46,20 +56,61 @@ void attention_run_latent(const compute *compute, attention_workspace *workspace
                           const attention_weights *weights, const kvcache *cache, int layer,
                           const float *x, size_t first, size_t count);
 
-/* One head over a block of queries, causal: out = softmax(scale * q k^T) v.
- * q [rows, depth] (q_stride) stand at positions first .. first + rows - 1; k [first + rows, depth]
- * (k_stride); v [first + rows, value_depth] (v_stride); scores is scratch of ATTENTION_BLOCK rows
- * of first + rows floats; out [rows, value_depth] (out_stride). */
-typedef struct attention_head {
-    const float *q, *k, *v;
-    size_t q_stride, k_stride, v_stride, out_stride;
-    size_t depth, value_depth, first, rows;
+#define ATTENTION_STORE 16 /* positions that a task writes to the cache: neighbours share lines */
+
+static inline size_t attention_store_tasks(size_t count)
+{
+    return (count + ATTENTION_STORE - 1) / ATTENTION_STORE;
+}
+
+/* ------------------------------------------------------------- queries against the cache itself */
+
+/* Causal attention of `count` positions from `first` on, whose keys and values are in the cache:
+ * kv_heads groups of `group` query heads each. Query heads lie [count, kv_heads * group, depth],
+ * results likewise. */
+typedef struct attention_core {
+    const compute *compute;
+    const kvcache *cache;
+    int layer;
+    const float *query;
+    float *out;
+    float *partial; /* of the workspace */
+    size_t kv_heads, group, depth, value_depth;
+    size_t first, count;
     float scale;
-    float *scores, *out;
-} attention_head;
+} attention_core;
 
-#define ATTENTION_BLOCK 64 /* queries whose scores are in memory at once */
+void attention_core_run(const attention_core *core);
 
-void attention_head_run(const kernels *kernels, const attention_head *head);
+/* Floats of scratch of a worker, and of `partial`. */
+size_t attention_core_scratch(const kvcache *cache, size_t group, size_t value_depth);
+size_t attention_core_partial(const kvcache *cache, size_t group, size_t value_depth);
+
+/* ------------------------------------------------------------------- forms of latent attention */
+
+#define ATTENTION_PASS 64 /* positions that are absorbed at once */
+
+typedef struct latent_job {
+    const compute *compute;
+    const attention_workspace *workspace;
+    const attention_weights *weights;
+    const kvcache *cache;
+    int layer;
+    size_t first, count;
+    size_t start, rows; /* of the pass, absorbed */
+} latent_job;
+
+/* Rows first to first + count - 1 of kv_b in float32, `stride` floats apart. */
+void attention_kv_rows(const latent_job *job, size_t first, size_t count, float *out,
+                       size_t stride);
+
+/* Keys and values of all positions so far are made from the latents, head by head and block by
+ * block. */
+void attention_run_expanded(latent_job *job);
+/* The queries move into the space of the latents instead, where all heads share one key. */
+void attention_run_absorbed(latent_job *job);
+size_t attention_expanded_scratch(const kvcache *cache, const language_config *config,
+                                  size_t chunk);
+size_t attention_absorbed_scratch(const language_config *config);
 
 #endif

@@ -3,8 +3,6 @@
 
 #include "model/linear.h"
 
-#include <string.h>
-
 typedef struct multi_head_job {
     const compute *compute;
     const attention_workspace *workspace;
@@ -13,47 +11,48 @@ typedef struct multi_head_job {
     size_t first, count;
 } multi_head_job;
 
-/* One position: rotates its queries in place, and its keys on their way into the cache. */
-static void rotate_task(void *context, size_t task, int worker)
+/* Some positions: rotates their queries and keys in place, and stores keys and values. */
+static void store_task(void *context, size_t task, int worker)
 {
-    (void)worker;
     const multi_head_job *job = context;
     const language_config *config = job->workspace->config;
     const kernels *k = job->compute->kernels;
-    size_t depth = (size_t)config->head_width, position = job->first + task;
-    const float *cosines = rope_cosines(job->workspace->rope, position);
-    const float *sines = rope_sines(job->workspace->rope, position);
-    float *query = job->workspace->query + task * (size_t)config->hidden;
-    for (size_t head = 0; head < (size_t)config->heads; head++) {
-        k->rope_half(query + head * depth, cosines, sines, depth);
-    }
-    size_t kv_heads = (size_t)config->kv_heads;
-    for (size_t head = 0; head < kv_heads; head++) {
-        size_t from = (task * kv_heads + head) * depth;
-        size_t to = (head * job->cache->positions + position) * depth;
-        float *key = kvcache_first(job->cache, job->layer) + to;
-        memcpy(key, job->workspace->key + from, depth * sizeof(float));
-        k->rope_half(key, cosines, sines, depth);
-        memcpy(kvcache_second(job->cache, job->layer) + to, job->workspace->value + from,
-               depth * sizeof(float));
+    size_t depth = (size_t)config->head_width, heads = (size_t)config->heads;
+    size_t kv_heads = (size_t)config->kv_heads, start = task * ATTENTION_STORE;
+    size_t end = job->count - start < ATTENTION_STORE ? job->count : start + ATTENTION_STORE;
+    for (size_t row = start; row < end; row++) {
+        const float *cosines = rope_cosines(job->workspace->rope, job->first + row);
+        const float *sines = rope_sines(job->workspace->rope, job->first + row);
+        float *query = job->workspace->query + row * (size_t)config->hidden;
+        for (size_t head = 0; head < heads; head++) {
+            k->rope_half(query + head * depth, cosines, sines, depth);
+        }
+        for (size_t head = 0; head < kv_heads; head++) {
+            float *key = job->workspace->key + (row * kv_heads + head) * depth;
+            k->rope_half(key, cosines, sines, depth);
+            kvcache_store(job->cache, k, job->layer, head, job->first + row, key,
+                          job->workspace->value + (row * kv_heads + head) * depth,
+                          compute_scratch(job->compute, worker));
+        }
     }
 }
 
-static void head_task(void *context, size_t task, int worker)
+/* Queries, keys and values of the chunk. */
+static void project(const multi_head_job *job, const attention_weights *weights, const float *x)
 {
-    const multi_head_job *job = context;
-    const language_config *config = job->workspace->config;
-    size_t depth = (size_t)config->head_width, hidden = (size_t)config->hidden;
-    size_t kv_head = task * (size_t)config->kv_heads / (size_t)config->heads;
-    size_t plane = kv_head * job->cache->positions * depth;
-    attention_head head = {
-        .q = job->workspace->query + task * depth, .q_stride = hidden,
-        .k = kvcache_first(job->cache, job->layer) + plane, .k_stride = depth,
-        .v = kvcache_second(job->cache, job->layer) + plane, .v_stride = depth,
-        .out = job->workspace->heads_out + task * depth, .out_stride = hidden,
-        .depth = depth, .value_depth = depth, .first = job->first, .rows = job->count,
-        .scale = config->score_scale, .scores = compute_scratch(job->compute, worker)};
-    attention_head_run(job->compute->kernels, &head);
+    const attention_workspace *workspace = job->workspace;
+    size_t hidden = (size_t)workspace->config->hidden;
+    size_t kv_width =
+        (size_t)workspace->config->kv_heads * (size_t)workspace->config->head_width;
+    const linear_call calls[] = {
+        {.w = weights->query, .bias = weights->query_bias, .x = x, .x_stride = hidden,
+         .y = workspace->query, .y_stride = hidden, .rows = job->count},
+        {.w = weights->key, .bias = weights->key_bias, .x = x, .x_stride = hidden,
+         .y = workspace->key, .y_stride = kv_width, .rows = job->count},
+        {.w = weights->value, .bias = weights->value_bias, .x = x, .x_stride = hidden,
+         .y = workspace->value, .y_stride = kv_width, .rows = job->count},
+    };
+    linear_run_group(job->compute, calls, sizeof(calls) / sizeof(calls[0]));
 }
 
 void attention_run_multi_head(const compute *compute, attention_workspace *workspace,
@@ -61,20 +60,15 @@ void attention_run_multi_head(const compute *compute, attention_workspace *works
                               const float *x, size_t first, size_t count)
 {
     const language_config *config = workspace->config;
-    size_t hidden = (size_t)config->hidden;
-    size_t kv_width = (size_t)config->kv_heads * (size_t)config->head_width;
-    linear_run(compute, &(linear_call){.w = weights->query, .bias = weights->query_bias, .x = x,
-                                       .x_stride = hidden, .y = workspace->query,
-                                       .y_stride = hidden, .rows = count});
-    linear_run(compute, &(linear_call){.w = weights->key, .bias = weights->key_bias, .x = x,
-                                       .x_stride = hidden, .y = workspace->key,
-                                       .y_stride = kv_width, .rows = count});
-    linear_run(compute, &(linear_call){.w = weights->value, .bias = weights->value_bias, .x = x,
-                                       .x_stride = hidden, .y = workspace->value,
-                                       .y_stride = kv_width, .rows = count});
-    stage_mark(compute->stages, STAGE_PROJECTIONS);
+    size_t kv_heads = (size_t)config->kv_heads, depth = (size_t)config->head_width;
     multi_head_job job = {compute, workspace, cache, layer, first, count};
-    team_run(&compute->team, count, rotate_task, &job);
-    team_run(&compute->team, (size_t)config->heads, head_task, &job);
+    project(&job, weights, x);
+    stage_mark(compute->stages, STAGE_PROJECTIONS);
+    team_run(&compute->team, attention_store_tasks(count), store_task, &job);
+    attention_core_run(&(attention_core){
+        .compute = compute, .cache = cache, .layer = layer, .query = workspace->query,
+        .out = workspace->heads_out, .partial = workspace->partial, .kv_heads = kv_heads,
+        .group = (size_t)config->heads / kv_heads, .depth = depth, .value_depth = depth,
+        .first = first, .count = count, .scale = config->score_scale});
     stage_mark(compute->stages, STAGE_ATTENTION);
 }

@@ -7,19 +7,19 @@
 
 #define NORM_ROWS 16 /* rows per task */
 
-static vl2_status open_parts(decoder *decoder, vl2_error *error)
+static vl2_status open_parts(decoder *decoder, vl2_kv_type kv_type, vl2_error *error)
 {
     const language_config *config = decoder->config;
     size_t width = (size_t)(config->latent_attention ? config->rope_width : config->head_width);
     vl2_status status =
         rope_table_open(&config->rope, width, decoder->positions, &decoder->rope, error);
     if (status == VL2_OK) {
-        status = kvcache_open(config, decoder->positions, &decoder->cache, error);
+        status = kvcache_open(config, kv_type, decoder->positions, &decoder->cache, error);
     }
     if (status == VL2_OK) {
-        status = attention_workspace_open(config, &decoder->rope, decoder->chunk,
-                                          decoder->positions, decoder->compute,
-                                          &decoder->attention, error);
+        status = attention_workspace_open(config, &decoder->rope, &decoder->cache,
+                                          decoder->chunk, decoder->compute, &decoder->attention,
+                                          error);
     }
     if (status == VL2_OK) {
         status = moe_workspace_open(config, decoder->weights->store, decoder->chunk,
@@ -29,8 +29,8 @@ static vl2_status open_parts(decoder *decoder, vl2_error *error)
 }
 
 vl2_status decoder_open(const language_config *config, const model_weights *weights,
-                        compute *compute, size_t chunk, size_t positions, decoder *decoder,
-                        vl2_error *error)
+                        compute *compute, size_t chunk, size_t positions, vl2_kv_type kv_type,
+                        decoder *decoder, vl2_error *error)
 {
     *decoder = (struct decoder){.config = config, .weights = weights, .compute = compute,
                                 .chunk = chunk, .positions = positions};
@@ -42,7 +42,7 @@ vl2_status decoder_open(const language_config *config, const model_weights *weig
         status = vl2_fail_memory(error, "the decoder's work space",
                                  chunk * hidden * sizeof(float));
     } else {
-        status = open_parts(decoder, error);
+        status = open_parts(decoder, kv_type, error);
     }
     if (status != VL2_OK) {
         decoder_close(decoder);

@@ -34,8 +34,8 @@ typedef struct decoder {
 } decoder;
 
 vl2_status decoder_open(const language_config *config, const model_weights *weights,
-                        compute *compute, size_t chunk, size_t positions, decoder *decoder,
-                        vl2_error *error);
+                        compute *compute, size_t chunk, size_t positions, vl2_kv_type kv_type,
+                        decoder *decoder, vl2_error *error);
 void decoder_close(decoder *decoder);
 size_t decoder_memory(const decoder *decoder); /* bytes, KV cache included */
 

@@ -1,39 +1,52 @@
-/* What attention remembers of each position, in float32. */
+/* What attention remembers of each position. */
 #ifndef MODEL_KVCACHE_H
 #define MODEL_KVCACHE_H
 
 #include "model/config.h"
+#include "simd/kernels.h"
+#include "vl2.h"
 
 #include <stddef.h>
 
-/* Multi-head attention: rotated keys and values, head by head, [kv_heads, positions, head_width]
- * each. Latent attention: the normalized latent [positions, latent_rank] and the rotated key part
- * that all heads share [positions, rope_width]. The memory is reserved at once and taken when it is
- * first written. */
+/* Positions stand in blocks of ATTENTION_KEYS, as the kernels take them: keys [depth, 64], so that a
+ * register holds one number of many positions, then values [64, value_depth]. int8 has the scales
+ * behind the codes: one for each run of ACTIVATION_GROUP numbers of a key [runs, 64] or value
+ * [64, runs].
+ *
+ * Multi-head attention: rotated keys and values of kv_heads heads. Latent attention: one head, whose
+ * keys are the normalized latent (latent_rank numbers) and the rotated part that all heads share
+ * (rope_width), and whose values are the latents once more and not stored: value_depth is 0. The memory
+ * is reserved at once and taken when it is first written. */
 typedef struct kvcache {
-    size_t positions;   /* capacity */
-    int layers;
-    float *memory;
-    size_t layer_floats, first_floats; /* per layer in all; of these, in the first plane */
+    vl2_kv_type type; /* not VL2_KV_DEFAULT */
+    size_t positions; /* capacity */
+    size_t layers, heads;
+    size_t depth, value_depth;
+    size_t latent;    /* of depth; 0 for multi-head attention. Runs of int8 do not cross its end. */
+    size_t block_bytes, blocks;
+    unsigned char *memory; /* [layers, heads, blocks, block_bytes] */
 } kvcache;
 
-vl2_status kvcache_open(const language_config *config, size_t positions, kvcache *cache,
-                        vl2_error *error);
+/* VL2_ERROR_MEMORY. */
+vl2_status kvcache_open(const language_config *config, vl2_kv_type type, size_t positions,
+                        kvcache *cache, vl2_error *error);
 void kvcache_close(kvcache *cache);
 
-/* The two planes of a layer: keys and values, or latents and shared keys. */
-static inline float *kvcache_first(const kvcache *cache, int layer)
-{
-    return cache->memory + (size_t)layer * cache->layer_floats;
-}
+/* Floats of scratch for the two functions below. */
+size_t kvcache_scratch(const kvcache *cache);
 
-static inline float *kvcache_second(const kvcache *cache, int layer)
-{
-    return kvcache_first(cache, layer) + cache->first_floats;
-}
+/* Writes one position: key [depth], value [value_depth]. Different positions may be written at the
+ * same time. */
+void kvcache_store(const kvcache *cache, const kernels *kernels, int layer, size_t head,
+                   size_t position, const float *key, const float *value, float *scratch);
+
+/* Keys and values of the block of positions block * ATTENTION_KEYS and following, borrowed from the
+ * cache or from scratch, where they are widened to. */
+void kvcache_read(const kvcache *cache, const kernels *kernels, int layer, size_t head,
+                  size_t block, float *scratch, attention_tile *keys, attention_tile *values);
 
 /* Bytes per token over all layers. */
-size_t kvcache_token_bytes(const language_config *config);
+size_t kvcache_token_bytes(const language_config *config, vl2_kv_type type);
 size_t kvcache_memory(const kvcache *cache);
 
 #endif

@@ -4,6 +4,9 @@ room_libs += libmodel.la
 libmodel_la_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CFLAGS) $(OPENBLAS_CFLAGS)
 libmodel_la_SOURCES = \
 	src/model/attention.c src/model/attention.h \
+	src/model/attention_absorbed.c \
+	src/model/attention_core.c \
+	src/model/attention_expanded.c \
 	src/model/attention_latent.c \
 	src/model/attention_multi_head.c \
 	src/model/compute.c src/model/compute.h \
@@ -19,4 +22,5 @@ libmodel_la_SOURCES = \
 	src/model/sampler.c src/model/sampler.h \
 	src/model/stages.c src/model/stages.h \
 	src/model/vision.c src/model/vision.h \
+	src/model/vision_attention.c src/model/vision_attention.h \
 	src/model/weights.c src/model/weights.h

@@ -2,14 +2,11 @@
 
 #include "base/alloc.h"
 #include "model/linear.h"
+#include "model/vision_attention.h"
 
-#include <cblas.h>
-
-#include <math.h>
 #include <string.h>
 
 #define LAYER_NORM_EPSILON 1e-6f
-#define QUERY_BLOCK        128 /* rows of attention scores that are in memory at once */
 #define NORM_ROWS          64  /* rows per task of a norm */
 
 static size_t patches_of(const vision_config *config)
@@ -48,7 +45,7 @@ vl2_status vision_workspace_open(const vision_config *config, const vision_weigh
     size_t inputs = width > hidden_floats(config) ? width : hidden_floats(config);
     vl2_status status = linear_reserve(compute, rows, inputs, error);
     if (status == VL2_OK) {
-        status = compute_reserve(compute, QUERY_BLOCK * patches_of(config), error);
+        status = compute_reserve(compute, vision_attention_scratch(config), error);
     }
     if (status != VL2_OK) {
         vision_workspace_close(workspace);
@@ -145,33 +142,6 @@ static void normalize(const vision_job *job, weight scale, weight bias)
              (void *)job);
 }
 
-/* One head of one tile: softmax(q k^T / sqrt(d)) v, a block of queries at a time, into norm. */
-static void attention_task(void *context, size_t task, int worker)
-{
-    const vision_job *job = context;
-    const vision_config *config = job->workspace->config;
-    size_t heads = (size_t)config->heads, depth = (size_t)config->head_width;
-    size_t width = (size_t)config->width, patches = patches_of(config);
-    size_t tile = task / heads, head = task % heads;
-    const float *query = job->workspace->qkv + tile * patches * 3 * width + head * depth;
-    const float *key = query + width, *value = key + width;
-    float *out = job->workspace->norm + tile * patches * width + head * depth;
-    float *scores = compute_scratch(job->compute, worker);
-    float scale = 1.0f / sqrtf((float)depth);
-    for (size_t first = 0; first < patches; first += QUERY_BLOCK) {
-        size_t rows = patches - first < QUERY_BLOCK ? patches - first : QUERY_BLOCK;
-        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)rows, (int)patches, (int)depth,
-                    scale, query + first * 3 * width, (int)(3 * width), key, (int)(3 * width), 0.0f,
-                    scores, (int)patches);
-        for (size_t row = 0; row < rows; row++) {
-            job->compute->kernels->softmax(scores + row * patches, patches, 1.0f);
-        }
-        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)rows, (int)depth, (int)patches,
-                    1.0f, scores, (int)patches, value, (int)(3 * width), 0.0f, out + first * width,
-                    (int)width);
-    }
-}
-
 static void embed_patches(const vision_job *job)
 {
     const vision_workspace *workspace = job->workspace;
@@ -198,9 +168,8 @@ static void run_block(const vision_job *job, const vision_block_weights *block)
                                        .x = workspace->norm, .x_stride = width,
                                        .y = workspace->qkv, .y_stride = 3 * width, .rows = rows});
     stage_mark(compute->stages, STAGE_TOWER_QKV);
-    team_run(&compute->team,
-             rows / patches_of(workspace->config) * (size_t)workspace->config->heads,
-             attention_task, (void *)job);
+    vision_attention_run(compute, workspace->config, workspace->qkv,
+                         rows / patches_of(workspace->config), workspace->norm);
     stage_mark(compute->stages, STAGE_TOWER_ATTENTION);
     linear_run(compute, &(linear_call){.w = block->proj_weight, .bias = block->proj_bias,
                                        .x = workspace->norm, .x_stride = width,

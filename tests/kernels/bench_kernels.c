@@ -240,6 +240,7 @@ int main(int argc, char **argv)
     }
     for (int i = 0; i < count; i++) {
         if (strcmp(tables[i].kernels.isa[KERNEL_matmul_packed], "ref") != 0) { /* takes hours */
+            bench_attention(&tables[i].kernels, b.prefix);
             bench_packed(&tables[i].kernels, b.big, b.read_bandwidth, b.prefix);
         }
     }

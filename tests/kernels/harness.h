@@ -61,5 +61,6 @@ void test_softmax(const test_table *table);
 void test_activation(const test_table *table);
 void test_vector(const test_table *table);
 void test_packed(const test_table *table);
+void test_attention(const test_table *table);
 
 #endif

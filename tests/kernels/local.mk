@@ -4,6 +4,7 @@ TESTS += tests/kernels/test_kernels
 tests_kernels_test_kernels_SOURCES = \
 	tests/kernels/harness.c tests/kernels/harness.h \
 	tests/kernels/test_activation.c \
+	tests/kernels/test_attention.c \
 	tests/kernels/test_cpu.c \
 	tests/kernels/test_kernels.c \
 	tests/kernels/test_matmul.c \
@@ -18,6 +19,7 @@ tests_kernels_test_kernels_LDADD = $(simd_libs)
 noinst_PROGRAMS += tests/kernels/bench_kernels
 tests_kernels_bench_kernels_SOURCES = \
 	tests/kernels/bench.h \
+	tests/kernels/bench_attention.c \
 	tests/kernels/bench_kernels.c \
 	tests/kernels/bench_packed.c \
 	tests/kernels/harness.c tests/kernels/harness.h

@@ -9,7 +9,7 @@ static const struct part {
 } parts[] = {
     {"widen", test_widen},     {"matmul", test_matmul},         {"norm", test_norm},
     {"softmax", test_softmax}, {"activation", test_activation}, {"vector", test_vector},
-    {"packed", test_packed},
+    {"packed", test_packed},   {"attention", test_attention},
 };
 
 int main(void)

@@ -1,0 +1,3 @@
+/* The kernels of simd/lanes/attention.h for this ISA. */
+#include "simd/x86/bytes_avx2.h"
+#include "simd/lanes/attention.h"
