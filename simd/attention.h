@@ -1,7 +1,7 @@
-/* What the attention slots of kernels.h work on: softmax(scale q k^T) v for many queries over a long
- * row of positions, a block of ATTENTION_KEYS positions at a time, without ever holding more scores
- * than those of one block ("online" softmax: Milakov and Gimelshein 2018; FlashAttention, Dao et al.
- * 2022). */
+/* What the attention slots of kernels.h work on: softmax(scale q k^T) v for many queries over a
+ * long row of positions, a block of ATTENTION_KEYS positions at a time, without ever holding more
+ * scores than those of one block ("online" softmax: Milakov and Gimelshein 2018; FlashAttention,
+ * Dao et al. 2022). */
 #ifndef SIMD_ATTENTION_H
 #define SIMD_ATTENTION_H
 

@@ -1,6 +1,7 @@
 /* Fills the table: reference first, then what the features allow. */
 #include "simd/kernels.h"
 #include "simd/arch.h"
+#include "simd/peak.h"
 #include "simd/ref/ref.h"
 
 #include <stdlib.h>
@@ -22,6 +23,13 @@ const char *kernels_default(kernels *table)
     cpu_parse_mask(getenv("VL2_CPU"), available, &allowed, &bad_word);
     kernels_select(allowed, table);
     return bad_word;
+}
+
+cpu_features cpu_allowed_features(void)
+{
+    cpu_features available = cpu_detect_features(), allowed = available;
+    cpu_parse_mask(getenv("VL2_CPU"), available, &allowed, NULL);
+    return allowed;
 }
 
 const char *kernel_name(int slot)

@@ -97,27 +97,27 @@ typedef void kernel_packed_decode(const packed_matrix *matrix, size_t first_row,
  * matmul_packed:
  *     sum = 0, then for every run:  sum = fma(activation_scale[run], (float)S, sum)
  *     y = row_scale * sum
- * S is the sum over the run of scale(n, k) * value(n, k) * code(k), an exact integer below 2^31. One
- * pass over the weights: memory bound, made for a batch of 1 to 8.
+ * S is the sum over the run of scale(n, k) * value(n, k) * code(k), an exact integer below 2^31.
+ * One pass over the weights: memory bound, made for a batch of 1 to 8.
  *
- * matmul_packed_many is made for more: compute bound, the weights are decoded once. Where the groups
- * of a layout are shorter than a run it takes the weights of a row and a run in 8 bits, with one
- * scale. With m the largest |scale * value| of them, padding included:
+ * matmul_packed_many is made for more: compute bound, the weights are decoded once. Where the
+ * groups of a layout are shorter than a run it takes the weights of a row and a run in 8 bits, with
+ * one scale. With m the largest |scale * value| of them, padding included:
  *     i = 126 * 2^15 / m (m <= 127: 2^15 - 1) and g = scale * i / 2^8, both rounded to the nearest
  *         integer, ties to even
  *     q = (value * g + 2^6) >> 7,  t = 2^15 / i in float (m <= 127: 1, and q is scale * value)
  *     sum = fma(activation_scale[run], (float)Q * t, sum),  Q being the sum over q * code(k)
- * With other layouts both slots give the same bits; in either, a result does not depend on what else
- * is computed, so that any division among calls gives the same. Whoever changes between the slots
- * sees the error of q: simd/README.md has it beside that of the layouts. */
+ * With other layouts both slots give the same bits; in either, a result does not depend on what
+ * else is computed, so that any division among calls gives the same. Whoever changes between the
+ * slots sees the error of q: simd/README.md has it beside that of the layouts. */
 typedef void kernel_matmul_packed(const packed_matrix *matrix, size_t first_row, size_t rows,
                                   const void *x, size_t x_stride, size_t batch, float *y,
                                   size_t y_stride);
 
 /* c[rows, columns], rows c_stride floats apart:
  *     c[r, n] = sum over i of a[r * a_row + i * a_column] * b[i * b_stride + n],
- * added to what c holds if `add`. One chain of multiply-adds over i from 0 to k - 1, which starts at
- * 0 or at c: a product may be cut into parts of k, too. Compute bound.
+ * added to what c holds if `add`. One chain of multiply-adds over i from 0 to k - 1, which starts
+ * at 0 or at c: a product may be cut into parts of k, too. Compute bound.
  * Tolerance: (k + 1) e (|c| + sum |a b|). */
 typedef struct product_call {
     const float *a, *b;

@@ -10,6 +10,7 @@ libsimd_la_SOURCES = \
 	simd/cpu.c simd/cpu.h \
 	simd/kernels.c simd/kernels.h \
 	simd/layout.c simd/layout.h \
+	simd/peak.h \
 	simd/ref/activation.c \
 	simd/ref/attention.c \
 	simd/ref/matmul.c \
@@ -30,7 +31,7 @@ simd_lanes = \
 	simd/lanes/quantize.h simd/lanes/softmax.h simd/lanes/vector.h simd/lanes/widen.h
 
 if ARCH_X86
-libsimd_la_SOURCES += simd/x86/cpu_x86.c simd/x86/init_x86.c simd/x86/x86.h
+libsimd_la_SOURCES += simd/x86/cpu_x86.c simd/x86/init_x86.c simd/x86/peak.h simd/x86/x86.h
 
 noinst_LTLIBRARIES += libsimd_avx2.la libsimd_avxvnni.la libsimd_avx512.la libsimd_vnni.la \
 	libsimd_amx.la
@@ -47,6 +48,7 @@ libsimd_avx2_la_SOURCES = $(simd_lanes) \
 	simd/x86/packed_avx2.c \
 	simd/x86/packed_decode_avx2.c \
 	simd/x86/packed_many_avx2.c \
+	simd/x86/peak_avx2.c \
 	simd/x86/quantize_avx2.c \
 	simd/x86/softmax_avx2.c \
 	simd/x86/vector_avx2.c \
@@ -68,6 +70,7 @@ libsimd_avx512_la_SOURCES = $(simd_lanes) \
 	simd/x86/packed_avx512.c \
 	simd/x86/packed_decode_avx512.c \
 	simd/x86/packed_many_avx512.c \
+	simd/x86/peak_avx512.c \
 	simd/x86/quantize_avx512.c \
 	simd/x86/softmax_avx512.c \
 	simd/x86/vector_avx512.c \
@@ -77,10 +80,11 @@ libsimd_vnni_la_CFLAGS = $(libsimd_avx512_la_CFLAGS) -mavx512vnni
 libsimd_vnni_la_SOURCES = $(simd_lanes) simd/x86/dot_vnni.h simd/x86/packed_vnni.c \
 	simd/x86/packed_many_vnni.c
 libsimd_amx_la_CFLAGS = $(libsimd_avx512_la_CFLAGS) -mamx-tile -mamx-int8
-libsimd_amx_la_SOURCES = $(simd_lanes) simd/x86/packed_many_amx.c
+libsimd_amx_la_SOURCES = $(simd_lanes) simd/x86/amx_config.h simd/x86/packed_many_amx.c \
+	simd/x86/peak_amx.c
 else
 if ARCH_ARM
-libsimd_la_SOURCES += simd/arm/arm.h simd/arm/cpu_arm.c simd/arm/init_arm.c
+libsimd_la_SOURCES += simd/arm/arm.h simd/arm/cpu_arm.c simd/arm/init_arm.c simd/arm/peak.h
 
 noinst_LTLIBRARIES += libsimd_neon.la libsimd_dotprod.la libsimd_i8mm.la
 simd_libs += libsimd_neon.la libsimd_dotprod.la libsimd_i8mm.la
@@ -96,6 +100,7 @@ libsimd_neon_la_SOURCES = $(simd_lanes) \
 	simd/arm/packed_decode_neon.c \
 	simd/arm/packed_many_neon.c \
 	simd/arm/packed_neon.c \
+	simd/arm/peak_neon.c \
 	simd/arm/quantize_neon.c \
 	simd/arm/softmax_neon.c \
 	simd/arm/vector_neon.c \

@@ -735,6 +735,7 @@ typedef struct vl2_bench_options {
     size_t context_count;
     int tokens; /* decoded in each run; default 8 */
     int chunk;  /* prompt tokens that go through the decoder at once; default 512 */
+    vl2_kv_type kv_type;
     int repeat; /* runs of each measurement, behind one that warms up; default 5 */
     vl2_progress_callback progress; /* may be NULL */
     void *progress_user;

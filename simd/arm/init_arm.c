@@ -1,6 +1,7 @@
 /* Chooses among the kernels of ARMv8-A. */
 #include "simd/arch.h"
 #include "simd/arm/arm.h"
+#include "simd/arm/peak.h"
 
 #define KERNEL_FILL_NEON(type, slot)                                                               \
     table->slot = slot##_neon;                                                                     \
@@ -23,4 +24,17 @@ void arch_fill(cpu_features features, kernels *table)
         table->matmul_packed_many = matmul_packed_many_i8mm;
         table->isa[KERNEL_matmul_packed_many] = "i8mm";
     }
+}
+
+const cpu_peak *cpu_peaks(size_t *count)
+{
+    static const cpu_peak peaks[] = {
+        {"neon", "f32", CPU_NEEDS_NEON, peak_f32_neon},
+        {"bf16", "bf16", CPU_NEEDS_NEON | CPU_SET(BF16), peak_bf16_neon},
+        {"neon", "int8", CPU_NEEDS_NEON, peak_int8_neon},
+        {"dotprod", "int8", CPU_NEEDS_DOTPROD, peak_int8_dotprod},
+        {"i8mm", "int8", CPU_NEEDS_I8MM, peak_int8_i8mm},
+    };
+    *count = sizeof(peaks) / sizeof(peaks[0]);
+    return peaks;
 }

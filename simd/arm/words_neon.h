@@ -27,9 +27,9 @@ static inline words words_raise_odd(bytes a)
 /* Of the two registers the even bytes, in turns. */
 static inline bytes words_weave(words even, words odd)
 {
-    return bytes_pair(vtrn1q_u8(vreinterpretq_u8_s16(even.val[0]), vreinterpretq_u8_s16(odd.val[0])),
-                      vtrn1q_u8(vreinterpretq_u8_s16(even.val[1]),
-                                vreinterpretq_u8_s16(odd.val[1])));
+    return bytes_pair(
+        vtrn1q_u8(vreinterpretq_u8_s16(even.val[0]), vreinterpretq_u8_s16(odd.val[0])),
+        vtrn1q_u8(vreinterpretq_u8_s16(even.val[1]), vreinterpretq_u8_s16(odd.val[1])));
 }
 static inline words words_from(lanes a)
 {

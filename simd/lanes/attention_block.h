@@ -34,13 +34,14 @@ LANES_INLINE float attention_sum(lanes a)
     return parts[0];
 }
 
-/* The scores of a group are [ATTENTION_KEYS, ATTENTION_GROUP]; those that a query does not see become
- * -infinity. */
+/* The scores of a group are [ATTENTION_KEYS, ATTENTION_GROUP]; those that a query does not see
+ * become -infinity. */
 static void group_mask(const attention_step_call *call, size_t first, size_t count, size_t seen,
                        float *scores)
 {
     float limits[2 * LANES];
-    for (size_t i = 0; i < ATTENTION_GROUP; i++) { /* a lane without a query sees what the last does */
+    for (size_t i = 0; i < ATTENTION_GROUP;
+         i++) { /* a lane without a query sees what the last does */
         limits[i] = (float)visible_to(call, first + i);
     }
     for (size_t lane = 0; lane < count; lane += LANES) {
@@ -64,7 +65,8 @@ LANES_INLINE void group_rescale(const attention_view *view, size_t first, size_t
     }
 }
 
-/* LANES scores become exp(score - largest), with LANES sums over p mod LANES; added to the total. */
+/* LANES scores become exp(score - largest), with LANES sums over p mod LANES; added to the total.
+ */
 LANES_INLINE void group_softmax(const attention_view *view, size_t first, size_t lane, size_t seen,
                                 float *scores)
 {

@@ -1,11 +1,11 @@
 /* attention_begin, attention_fold, attention_end: see simd/kernels.h.
  *
  * Many queries stand in the lanes, ATTENTION_GROUP at a time: the memory of a group is its queries
- * [depth, ATTENTION_GROUP], the sums of its values [value_depth, ATTENTION_GROUP]. Keys and values are
- * broadcast then, so that widths which are no multiple of LANES waste nothing and the softmax needs
- * no sum across lanes. With few queries and dense tiles the keys, then the numbers of a value, stand
- * in the lanes: queries [queries, depth], sums [queries, value_depth]. Every number is made by the
- * same operations in the same order either way. */
+ * [depth, ATTENTION_GROUP], the sums of its values [value_depth, ATTENTION_GROUP]. Keys and values
+ * are broadcast then, so that widths which are no multiple of LANES waste nothing and the softmax
+ * needs no sum across lanes. With few queries and dense tiles the keys, then the numbers of a
+ * value, stand in the lanes: queries [queries, depth], sums [queries, value_depth]. Every number is
+ * made by the same operations in the same order either way. */
 #ifndef SIMD_LANES_ATTENTION_STATE_H
 #define SIMD_LANES_ATTENTION_STATE_H
 

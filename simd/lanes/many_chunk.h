@@ -1,11 +1,11 @@
 /* What all ways to multiply many rows share: see simd/lanes/packed_many.h.
  *
- * A run of a panel, ACTIVATION_GROUP inputs of 16 rows, becomes int8 with one scale for each row, so
- * that its products are sums of bytes and need no stop at the groups (matmul_packed_many of
+ * A run of a panel, ACTIVATION_GROUP inputs of 16 rows, becomes int8 with one scale for each row,
+ * so that its products are sums of bytes and need no stop at the groups (matmul_packed_many of
  * simd/kernels.h says how it rounds). The file that includes this has included its ISA's
  * words_<isa>.h, in which words is the even or the odd bytes of a register of bytes, widened:
- *   words_raise_even(a), _odd(a)         inputs 0 and 2, or 1 and 3, of LANES rows of a unit: each byte
- *                                        in the upper half of 16 bits, times 256 that is
+ *   words_raise_even(a), _odd(a)         inputs 0 and 2, or 1 and 3, of LANES rows of a unit: each
+ *                                        byte in the upper half of 16 bits, that is times 256
  *   words_from(lanes)                    LANES whole floats from -2^15 to 2^15 - 1, each twice
  *   words_multiply_high(a, b)            (a b + 2^14) >> 15
  *   words_weave(even, odd)               the lower bytes of both, in the order of the inputs */
@@ -121,7 +121,7 @@ LANES_INLINE void decode_rescaled(packed_kind kind, const packed_reader *reader,
     }
 }
 
-/* Blocks first to first + blocks - 1 of a panel, the run that begins there; `kind` is a constant. */
+/* Blocks first to first + blocks - 1 of a panel, the run that begins there; kind is a constant. */
 LANES_INLINE void decode_run(packed_kind kind, const packed_reader *reader, size_t panel,
                              size_t first, size_t blocks, run_weights *out)
 {

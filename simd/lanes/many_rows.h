@@ -1,6 +1,6 @@
 /* Divides the rows of a tile into pieces whose sums the registers hold, for
- * simd/lanes/packed_many.h: pieces of nearly equal size, as a small one has too few sums to hide how
- * long an instruction takes. The file that includes this has defined MANY_BATCH, up to 12, and
+ * simd/lanes/packed_many.h: pieces of nearly equal size, as a small one has too few sums to hide
+ * how long an instruction takes. The file that includes this has defined MANY_BATCH, up to 12, and
  * multiply_chunk(&weights, &chunk, batch, sums), in which batch is a constant. */
 #define MANY_1(X)  X(1)
 #define MANY_2(X)  MANY_1(X) X(2)

@@ -1,8 +1,8 @@
 /* product_f32 and what attention multiplies with: see simd/kernels.h.
  *
- * Numbers of a are broadcast, those of b and c fill the registers: a block keeps rows x vectors sums
- * in registers, each a chain of multiply-adds over all of k, so it does not matter in which block an
- * output is computed. */
+ * Numbers of a are broadcast, those of b and c fill the registers: a block keeps rows x vectors
+ * sums in registers, each a chain of multiply-adds over all of k, so it does not matter in which
+ * block an output is computed. */
 #ifndef SIMD_LANES_PRODUCT_H
 #define SIMD_LANES_PRODUCT_H
 

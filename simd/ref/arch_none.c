@@ -1,5 +1,6 @@
 /* An architecture without kernels of its own. */
 #include "simd/arch.h"
+#include "simd/peak.h"
 
 cpu_features arch_features(void)
 {
@@ -16,4 +17,10 @@ void arch_fill(cpu_features features, kernels *table)
 {
     (void)features;
     (void)table;
+}
+
+const cpu_peak *cpu_peaks(size_t *count)
+{
+    *count = 0;
+    return NULL;
 }

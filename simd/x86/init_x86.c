@@ -1,6 +1,7 @@
 /* Chooses among the kernels of x86-64. Compiled for the oldest machine: no AVX code in this
  * file. */
 #include "simd/arch.h"
+#include "simd/x86/peak.h"
 #include "simd/x86/x86.h"
 
 #define KERNEL_FILL_AVX2(type, slot)                                                               \
@@ -37,4 +38,21 @@ void arch_fill(cpu_features features, kernels *table)
         table->matmul_packed_many = matmul_packed_many_amx;
         table->isa[KERNEL_matmul_packed_many] = "amx";
     }
+}
+
+const cpu_peak *cpu_peaks(size_t *count)
+{
+    static const cpu_peak peaks[] = {
+        {"avx2", "f32", CPU_NEEDS_AVX2, peak_f32_avx2},
+        {"avx512", "f32", CPU_NEEDS_AVX512, peak_f32_avx512},
+        {"avx512bf16", "bf16", CPU_NEEDS_AVX512 | CPU_SET(AVX512BF16), peak_bf16_avx512bf16},
+        {"amx", "bf16", CPU_NEEDS_AMX | CPU_SET(AMXBF16), peak_bf16_amx},
+        {"avx2", "int8", CPU_NEEDS_AVX2, peak_int8_avx2},
+        {"avxvnni", "int8", CPU_NEEDS_AVXVNNI, peak_int8_avxvnni},
+        {"avx512", "int8", CPU_NEEDS_AVX512, peak_int8_avx512},
+        {"vnni", "int8", CPU_NEEDS_VNNI, peak_int8_vnni},
+        {"amx", "int8", CPU_NEEDS_AMX, peak_int8_amx},
+    };
+    *count = sizeof(peaks) / sizeof(peaks[0]);
+    return peaks;
 }

@@ -3,6 +3,7 @@
  * two panels go together, so that each tile is loaded once for two products; while the tiles of one
  * run multiply, the sums of the run before it are scaled and added. */
 #define KERNEL(slot) slot##_amx
+#include "simd/x86/amx_config.h"
 #include "simd/x86/words_avx512.h"
 #include "simd/lanes/many_chunk.h"
 
@@ -16,27 +17,15 @@ typedef struct chunk_weights {
     run_weights of[CHUNK_RUNS][MANY_PANELS];
 } chunk_weights;
 
-/* Tiles 0 to 3: sums of the row tiles by the panels; 4, 5: activations; 6, 7: weights (Intel SDM
- * volume 1, "Intel AMX": palette 1). */
-typedef struct tile_config {
-    uint8_t palette, start_row, reserved[14];
-    uint16_t row_bytes[16];
-    uint8_t rows[16];
-} tile_config;
-
-/* With fewer rows of activations than a tile has, tiles are that small. */
+/* Tiles 0 to 3: sums of the row tiles by the panels; 4, 5: activations; 6, 7: weights. With fewer
+ * rows of activations than a tile has, tiles are that small. */
 static inline void many_begin(size_t batch)
 {
-    tile_config config = {.palette = 1};
-    for (int i = 0; i < 8; i++) {
-        config.row_bytes[i] = TILE_BYTES;
-        config.rows[i] = (uint8_t)(i < 6 && batch < TILE ? (batch > 0 ? batch : 1) : TILE);
-    }
-    _tile_loadconfig(&config);
+    amx_configure((unsigned)(batch == 0 ? 1 : batch < TILE ? batch : TILE));
 }
 static inline void many_end(void)
 {
-    _tile_release();
+    amx_release();
 }
 
 LANES_INLINE void decode_chunk_run(packed_kind kind, const packed_reader *reader, size_t panel,

@@ -5,6 +5,7 @@
 #include "cli/format.h"
 #include "cli/interrupt.h"
 #include "cli/progress.h"
+#include "cli/request.h"
 #include "cli/streams.h"
 
 #include <stdio.h>
@@ -123,6 +124,7 @@ static int read_options(const arguments *arguments, bench_lists *lists, vl2_benc
     options->seed = (uint64_t)argument(arguments, OPTION_SEED)->integer;
     options->tokens = (int)argument(arguments, OPTION_PREDICT)->integer;
     options->chunk = (int)argument(arguments, OPTION_CHUNK)->integer;
+    options->kv_type = kv_type_option(arguments);
     options->repeat = (int)argument(arguments, OPTION_REPEAT)->integer;
     const char *only = argument(arguments, OPTION_ONLY)->text;
     if (only != NULL && (options->parts = read_parts(only)) == 0) {

@@ -43,6 +43,7 @@ typedef enum option_id {
     OPTION_IGNORE_EOS,
     OPTION_CONTEXT,
     OPTION_CHUNK,
+    OPTION_KV_TYPE,
     OPTION_THREADS,
     OPTION_REPEAT,
     OPTION_VERIFY,

@@ -63,6 +63,15 @@ static vl2_verify verify_option(const arguments *arguments)
                                       : VL2_VERIFY_USE;
 }
 
+vl2_kv_type kv_type_option(const arguments *arguments)
+{
+    const char *text = argument(arguments, OPTION_KV_TYPE)->text;
+    return strcmp(text, "bf16") == 0   ? VL2_KV_BF16
+           : strcmp(text, "f16") == 0  ? VL2_KV_F16
+           : strcmp(text, "int8") == 0 ? VL2_KV_INT8
+                                       : VL2_KV_F32;
+}
+
 int request_open(request *request, const arguments *arguments, bool streams)
 {
     const char *path = request_model_path(arguments);
@@ -102,6 +111,7 @@ int request_open_session(request *request)
     options.context = (int)argument(arguments, OPTION_CONTEXT)->integer;
     options.chunk = (int)argument(arguments, OPTION_CHUNK)->integer;
     options.threads = (int)argument(arguments, OPTION_THREADS)->integer;
+    options.kv_type = kv_type_option(arguments);
     options.progress = progress_report;
     options.progress_user = &request->progress;
     vl2_error error;

@@ -37,6 +37,9 @@ void request_close(request *request);
 int request_generate(request *request, const vl2_conversation *conversation,
                      vl2_token_callback callback, void *user, vl2_answer *answer);
 
+/* What --kv-type says. */
+vl2_kv_type kv_type_option(const arguments *arguments);
+
 /* After an answer: tokens, times and memory in one line on standard error, if progress is shown or
  * --verbose asks. */
 void request_summary(const request *request, const vl2_answer *answer);

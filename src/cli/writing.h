@@ -1,5 +1,5 @@
-/* Long work of the library that writes or reads files: progress while it runs, signals noted for its
- * `cancelled` callback (interrupt_came), and what is said at the end. */
+/* Long work of the library that writes or reads files: progress while it runs, signals noted for
+ * its `cancelled` callback (interrupt_came), and what is said at the end. */
 #ifndef CLI_WRITING_H
 #define CLI_WRITING_H
 

@@ -181,7 +181,8 @@ static vl2_status open_model(bench *bench, vl2_bench_report *report, vl2_error *
         report->weight_bytes += engine_stored_bytes(weights->bound[i]);
     }
     report->active_bytes = bench_active_bytes(bench->model);
-    report->cache_bytes = kvcache_token_bytes(&bench->model->config.language, VL2_KV_DEFAULT);
+    report->cache_bytes =
+        kvcache_token_bytes(&bench->model->config.language, bench->options->kv_type);
     return VL2_OK;
 }
 

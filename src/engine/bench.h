@@ -36,7 +36,7 @@ uint64_t bench_active_bytes(const vl2_model *model);
 
 /* Fill the fields of a result that say what it needs, but for the limit. */
 void bench_prefill_work(const vl2_model *model, vl2_bench_result *result);
-void bench_decode_work(const vl2_model *model, vl2_bench_result *result);
+void bench_decode_work(const vl2_model *model, vl2_kv_type type, vl2_bench_result *result);
 void bench_vision_work(const vl2_model *model, vl2_bench_result *result);
 void bench_first_token_work(const vl2_model *model, vl2_bench_result *result);
 

@@ -2,7 +2,9 @@
 #include "engine/bench.h"
 
 #include "base/alloc.h"
+#include "simd/peak.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #define READ_LEAST  ((size_t)256 << 20) /* bytes; several times the last cache if that is more */
@@ -10,6 +12,8 @@
 #define READ_PIECE  ((size_t)2 << 20)
 #define READ_CACHES 4
 #define PASSES      7
+
+#define PEAK_SECONDS 0.01 /* of one run of a loop */
 
 typedef struct reading {
     const uint64_t *numbers;
@@ -64,9 +68,91 @@ static vl2_status measure_reading(bench *bench, const team *team, vl2_bench_run 
     return status;
 }
 
+/* ------------------------------------------------------------------------------- multiplying */
+
+typedef struct multiplying {
+    peak_loop *loop;
+    size_t rounds;
+    double *operations; /* [threads] */
+} multiplying;
+
+static void multiply_task(void *context, size_t task, int worker)
+{
+    (void)worker;
+    const multiplying *job = context;
+    job->operations[task] = job->loop(job->rounds);
+}
+
+/* Operations per second of all threads at once; *seconds of it. */
+static double multiply(const team *team, multiplying *job, double *seconds)
+{
+    double began = session_clock(), sum = 0;
+    team_run(team, (size_t)team->threads, multiply_task, job);
+    *seconds = session_clock() - began;
+    for (int i = 0; i < team->threads; i++) {
+        sum += job->operations[i];
+    }
+    return sum / *seconds;
+}
+
+/* The best of several: whoever else uses the processor only slows it down. */
+static double measure_peak(const team *team, peak_loop *loop, double *operations)
+{
+    multiplying job = {loop, 1000, operations};
+    double seconds = 0, best = 0;
+    while (multiply(team, &job, &seconds), seconds < PEAK_SECONDS) {
+        job.rounds *= 2;
+    }
+    for (int pass = 0; pass < PASSES; pass++) {
+        double rate = multiply(team, &job, &seconds);
+        best = rate > best ? rate : best;
+    }
+    return best;
+}
+
+/* Which peak a limit is reckoned with: of integers that of the kernel, of floats the fastest. */
+static void choose_used(vl2_bench_run *run, const char *isa)
+{
+    vl2_bench_peak *fastest = NULL;
+    for (size_t i = 0; i < run->peak_count; i++) {
+        vl2_bench_peak *peak = &run->peaks[i];
+        if (strcmp(peak->kind, "int8") == 0) {
+            peak->used = isa != NULL && strcmp(peak->isa, isa) == 0;
+        } else if (strcmp(peak->kind, "f32") == 0 &&
+                   (fastest == NULL || peak->rate > fastest->rate)) {
+            fastest = peak;
+        }
+    }
+    if (fastest != NULL) {
+        fastest->used = isa != NULL;
+    }
+}
+
+static vl2_status measure_peaks(bench *bench, const team *team, const char *isa, vl2_bench_run *run,
+                                vl2_error *error)
+{
+    size_t count;
+    const cpu_peak *peaks = cpu_peaks(&count);
+    cpu_features features = cpu_allowed_features();
+    double *operations = base_calloc((size_t)team->threads, sizeof(double));
+    vl2_status status = operations != NULL ? VL2_OK : vl2_fail_memory(error, "the threads", 8);
+    for (size_t i = 0; status == VL2_OK && i < count && run->peak_count < VL2_BENCH_PEAKS; i++) {
+        if (cpu_has(features, peaks[i].needs)) {
+            vl2_bench_peak *peak = &run->peaks[run->peak_count++];
+            snprintf(peak->isa, sizeof(peak->isa), "%s", peaks[i].isa);
+            snprintf(peak->kind, sizeof(peak->kind), "%s", peaks[i].kind);
+            peak->rate = measure_peak(team, peaks[i].run, operations);
+            status = bench_check(bench, error);
+        }
+    }
+    base_free(operations);
+    choose_used(run, isa);
+    return status;
+}
+
 vl2_status bench_machine(bench *bench, const team *team, const char *isa, vl2_bench_run *run,
                          vl2_error *error)
 {
-    (void)isa;
-    return measure_reading(bench, team, run, error);
+    vl2_status status = measure_reading(bench, team, run, error);
+    return status == VL2_OK ? measure_peaks(bench, team, isa, run, error) : status;
 }

@@ -221,7 +221,7 @@ static vl2_status measure_decode(bench_session *b, int context, vl2_bench_result
     const kvcache *cache = &b->session->decoder.cache;
     *result = (vl2_bench_result){.part = VL2_BENCH_DECODE, .context = context,
                                  .tokens = b->bench->options->tokens};
-    bench_decode_work(b->bench->model, result);
+    bench_decode_work(b->bench->model, b->bench->options->kv_type, result);
     if (context > 0) {
         memset(cache->memory, CACHE_BYTE, kvcache_memory(cache));
     }
@@ -236,8 +236,8 @@ static vl2_status measure_decode(bench_session *b, int context, vl2_bench_result
 
 /* ------------------------------------------------------------------------------- pictures */
 
-/* A conversation about a picture of noise that is cut into columns x rows tiles; with 1 x 1 the view
- * of the whole is the same tile. */
+/* A conversation about a picture of noise that is cut into columns x rows tiles; with 1 x 1 the
+ * view of the whole is the same tile. */
 static vl2_status make_picture(bench_session *b, int columns, int rows)
 {
     int side = b->bench->model->config.vision.image_size;
@@ -384,6 +384,7 @@ vl2_status bench_model(bench *bench, vl2_bench_run *run, vl2_error *error)
     vl2_session_options_defaults(&settings);
     settings.context = context_of(options, bench->model);
     settings.chunk = options->chunk;
+    settings.kv_type = options->kv_type;
     settings.threads = run->threads;
     bench_session b = {.bench = bench, .run = run, .error = error,
                        .random = options->seed * 2 + 0x9e3779b97f4a7c15u};

@@ -103,12 +103,13 @@ void bench_prefill_work(const vl2_model *model, vl2_bench_result *result)
     add_decoder(model, result->tokens, 0, result);
 }
 
-void bench_decode_work(const vl2_model *model, vl2_bench_result *result)
+void bench_decode_work(const vl2_model *model, vl2_kv_type type, vl2_bench_result *result)
 {
     double seen = result->context + 0.5 * (result->tokens + 1);
     add_decoder(model, 1, seen - 1, result);
     result->weight_bytes = (double)bench_active_bytes(model);
-    result->cache_bytes = seen * (double)kvcache_token_bytes(&model->config.language, VL2_KV_DEFAULT);
+    result->cache_bytes =
+        seen * (double)kvcache_token_bytes(&model->config.language, type);
 }
 
 void bench_vision_work(const vl2_model *model, vl2_bench_result *result)

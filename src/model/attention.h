@@ -2,10 +2,10 @@
  * (transformers' LlamaAttention: half-split rotation over the whole head), or multi-head latent
  * attention (modeling_deepseek.py, DeepseekV2Attention: interleaved rotation of the rope part).
  *
- * Scores exist for one block of positions at a time (simd/attention.h). Blocks begin at multiples of
- * ATTENTION_KEYS; the positions of a sequence are cut into spans, each of which has a state of its own,
- * and these are folded in order: what a position gets does not depend on the chunks of a prompt nor
- * on the number of threads. */
+ * Scores exist for one block of positions at a time (simd/attention.h). Blocks begin at multiples
+ * of ATTENTION_KEYS; the positions of a sequence are cut into spans, each of which has a state of
+ * its own, and these are folded in order: what a position gets does not depend on the chunks of a
+ * prompt nor on the number of threads. */
 #ifndef MODEL_ATTENTION_H
 #define MODEL_ATTENTION_H
 

@@ -1,6 +1,6 @@
-/* Latent attention, absorbed: a query q of a head meets the latents themselves as K^T q, and what is
- * mixed of the latents goes through V. All heads share the latents as keys and as values, so that one
- * pass over the cache serves them all. */
+/* Latent attention, absorbed: a query q of a head meets the latents themselves as K^T q, and what
+ * is mixed of the latents goes through V. All heads share the latents as keys and as values, so
+ * that one pass over the cache serves them all. */
 #include "model/attention.h"
 
 #include "model/linear.h"

@@ -1,6 +1,6 @@
-/* Queries against keys and values as they are in the cache. Few rows: a task for each head and span of
- * positions, then one for each head that folds the spans. Many rows: a task for each head and block
- * of rows, which walks through all spans. */
+/* Queries against keys and values as they are in the cache. Few rows: a task for each head and span
+ * of positions, then one for each head that folds the spans. Many rows: a task for each head and
+ * block of rows, which walks through all spans. */
 #include "model/attention.h"
 
 #define TASK_QUERIES 128 /* of many rows: a block of keys is widened once for all of them */

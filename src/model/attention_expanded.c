@@ -1,6 +1,6 @@
-/* Latent attention, expanded: ordinary attention with keys and values that are made from the latents. A
- * task is a head: it makes those of a block of positions in scratch, once for all queries of the
- * chunk. */
+/* Latent attention, expanded: ordinary attention with keys and values that are made from the
+ * latents. A task is a head: it makes those of a block of positions in scratch, once for all
+ * queries of the chunk. */
 #include "model/attention.h"
 
 #include <string.h>

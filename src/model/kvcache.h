@@ -8,15 +8,15 @@
 
 #include <stddef.h>
 
-/* Positions stand in blocks of ATTENTION_KEYS, as the kernels take them: keys [depth, 64], so that a
- * register holds one number of many positions, then values [64, value_depth]. int8 has the scales
+/* Positions stand in blocks of ATTENTION_KEYS, as the kernels take them: keys [depth, 64], so that
+ * a register holds one number of many positions, then values [64, value_depth]. int8 has the scales
  * behind the codes: one for each run of ACTIVATION_GROUP numbers of a key [runs, 64] or value
  * [64, runs].
  *
- * Multi-head attention: rotated keys and values of kv_heads heads. Latent attention: one head, whose
- * keys are the normalized latent (latent_rank numbers) and the rotated part that all heads share
- * (rope_width), and whose values are the latents once more and not stored: value_depth is 0. The memory
- * is reserved at once and taken when it is first written. */
+ * Multi-head attention: rotated keys and values of kv_heads heads. Latent attention: one head,
+ * whose keys are the normalized latent (latent_rank numbers) and the rotated part that all heads
+ * share (rope_width), and whose values are the latents once more and not stored: value_depth is 0.
+ * The memory is reserved at once and taken when it is first written. */
 typedef struct kvcache {
     vl2_kv_type type; /* not VL2_KV_DEFAULT */
     size_t positions; /* capacity */

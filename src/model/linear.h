@@ -15,8 +15,8 @@
 #define LINEAR_WIDE_PANEL 384
 #define LINEAR_ROW_BLOCK  512
 
-/* Up to this many rows of x the weights are read directly, once; above, plain weights are widened to
- * f32 and go through sgemm, and packed ones are decoded once for all rows. */
+/* Up to this many rows of x the weights are read directly, once; above, plain weights are widened
+ * to f32 and go through sgemm, and packed ones are decoded once for all rows. */
 #define LINEAR_FEW        8
 #define LINEAR_FEW_PACKED 16
 

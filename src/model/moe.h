@@ -46,8 +46,8 @@ typedef struct moe_workspace {
     uint8_t *common_codes;  /* [chunk] of dense or shared width */
     float *inner;           /* [chunk * k, expert_width], for plain experts */
     float *common_inner;    /* [chunk, dense or shared width] */
-    float *outputs;         /* [chunk * k + chunk, hidden]: of the pairs, then of the shared experts */
-    float *panels;          /* [threads, 2, LINEAR_ROW_BLOCK, LINEAR_PANEL]: gate and up of a task */
+    float *outputs; /* [chunk * k + chunk, hidden]: of the pairs, then of the shared experts */
+    float *panels;  /* [threads, 2, LINEAR_ROW_BLOCK, LINEAR_PANEL]: gate and up of a task */
     uint32_t *records;      /* [3 * experts]: of the active experts */
     moe_network *networks;  /* [experts + 1]: those at work */
     size_t network_count;
@@ -59,10 +59,10 @@ vl2_status moe_workspace_open(const language_config *config, weight_store *store
 void moe_workspace_close(moe_workspace *workspace);
 size_t moe_workspace_memory(const moe_workspace *workspace);
 
-/* y [count, hidden] += feed-forward(x [count, hidden]). Routed and shared experts run as one list of
- * tasks, each read once per call; a token's expert outputs are summed in the order of its choices,
- * whatever the number of threads. The chosen experts' records are acquired; the layer's others must
- * have been. Errors of weight_store_acquire; y is untouched then. */
+/* y [count, hidden] += feed-forward(x [count, hidden]). Routed and shared experts run as one list
+ * of tasks, each read once per call; a token's expert outputs are summed in the order of its
+ * choices, whatever the number of threads. The chosen experts' records are acquired; the layer's
+ * others must have been. Errors of weight_store_acquire; y is untouched then. */
 vl2_status moe_run(const compute *compute, moe_workspace *workspace, const layer_weights *layer,
                    const float *x, size_t count, float *y, vl2_error *error);
 

@@ -1,6 +1,6 @@
-/* The gated networks of a layer as two lists of tasks. A task of the first is a panel of gate and the
- * same of up for some rows, with SiLU, and the quantization of what down reads: a panel is one run of
- * activations. A task of the second is a panel of down. */
+/* The gated networks of a layer as two lists of tasks. A task of the first is a panel of gate and
+ * the same of up for some rows, with SiLU, and the quantization of what down reads: a panel is one
+ * run of activations. A task of the second is a panel of down. */
 #include "model/linear.h"
 #include "model/moe.h"
 

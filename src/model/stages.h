@@ -1,6 +1,6 @@
-/* Where the time goes while a model runs: the thread that walks through the stages says at the end of
- * each which one it was. Off (compute.stages NULL) a mark costs one comparison; on, one look at the
- * clock. */
+/* Where the time goes while a model runs: the thread that walks through the stages says at the end
+ * of each which one it was. Off (compute.stages NULL) a mark costs one comparison; on, one look at
+ * the clock. */
 #ifndef MODEL_STAGES_H
 #define MODEL_STAGES_H
 

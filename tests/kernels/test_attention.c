@@ -244,7 +244,8 @@ static void check_case(const test_table *table, guarded memory[6], attention_cas
     }
     float *together = malloc(floats * 4);
     memcpy(together, d.out, floats * 4);
-    for (size_t row = 0, step = 1; row < c.rows; row += step, step++) { /* 1, 2, 3 ... rows a call */
+    for (size_t row = 0, step = 1; row < c.rows;
+         row += step, step++) { /* 1, 2, 3 ... rows a call */
         run_case(&table->kernels, &c, &d, row, c.rows - row < step ? c.rows - row : step);
     }
     bool equal = true;

@@ -30,7 +30,7 @@ room weights vl2.h weights/ simd/layout.h base/
 room src/image vl2.h image/ simd/kernels.h base/
 room src/text vl2.h text/ base/
 room src/model vl2.h model/ weights/ simd/kernels.h base/
-room src/engine vl2.h engine/ image/ text/ model/ weights/ simd/kernels.h base/ config.h
+room src/engine vl2.h engine/ image/ text/ model/ weights/ simd/kernels.h simd/peak.h base/ config.h
 room src/cli vl2.h cli/ config.h
 room examples vl2.h
 
