@@ -1,5 +1,5 @@
-/* The loops of one ISA: see simd/peak.h. A loop has PEAK_CHAINS sums, more than an instruction takes
- * cycles times how many begin in one. */
+/* The loops of one ISA: see simd/peak.h. A loop has PEAK_CHAINS sums, more than an instruction
+ * takes cycles times how many begin in one. */
 #ifndef SIMD_X86_PEAK_H
 #define SIMD_X86_PEAK_H
 

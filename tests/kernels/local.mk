@@ -15,6 +15,20 @@ tests_kernels_test_kernels_SOURCES = \
 	tests/kernels/test_widen.c
 tests_kernels_test_kernels_LDADD = $(simd_libs)
 
+# AMX on processors without it: the object of emulated_amx.c takes the place of libsimd_amx's.
+if ARCH_X86
+check_PROGRAMS += tests/kernels/test_emulated
+TESTS += tests/kernels/test_emulated
+check_LTLIBRARIES += libemulated_amx.la
+libemulated_amx_la_CFLAGS = $(libsimd_avx512_la_CFLAGS)
+libemulated_amx_la_SOURCES = tests/kernels/emulated_amx.c tests/kernels/emulated_amx.h
+tests_kernels_test_emulated_SOURCES = \
+	tests/kernels/harness.c tests/kernels/harness.h \
+	tests/kernels/test_emulated.c \
+	tests/kernels/test_packed.c
+tests_kernels_test_emulated_LDADD = libemulated_amx.la $(simd_libs)
+endif
+
 # Not part of make check: prints GB/s and ns per slot.
 noinst_PROGRAMS += tests/kernels/bench_kernels
 tests_kernels_bench_kernels_SOURCES = \
