@@ -1,5 +1,6 @@
-/* AMX in C: eight tiles as _tile_loadconfig shapes them. What a processor would answer with a fault
- * ends the program with a message. Intel SDM volume 1 chapter 18, and volume 2 for each instruction.
+/* AMX in C: eight tiles as _tile_loadconfig shapes them. What a processor would answer with a
+ * fault ends the program with a message. Intel SDM volume 1 chapter 18, and volume 2 for each
+ * instruction.
  * Every file of kernels has tiles of its own: it configures them before it uses them, and releases
  * them afterwards. */
 #ifndef TESTS_KERNELS_EMULATED_AMX_H

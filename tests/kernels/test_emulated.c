@@ -1,5 +1,5 @@
-/* simd: the kernels for AMX, with emulated tiles, against the same results as those of test_kernels;
- * on processors that have AVX-512, for the rest of their instructions. */
+/* simd: the kernels for AMX, with emulated tiles, against the same results as those of
+ * test_kernels; on processors that have AVX-512, for the rest of their instructions. */
 #include "simd/x86/x86.h"
 #include "tests/kernels/harness.h"
 
