@@ -1,7 +1,9 @@
-/* Every slot of every table against results in double, at every tail size. */
+/* Every slot of every table against results in double, at every tail size.
+ *   test_kernels [MASK...]      all tables of this processor if none is named */
 #include "tests/kernels/harness.h"
 
 #include <stdio.h>
+#include <string.h>
 
 static const struct part {
     const char *name;
@@ -12,12 +14,24 @@ static const struct part {
     {"packed", test_packed},   {"attention", test_attention},
 };
 
-int main(void)
+static bool named(const char *mask, char *const *names)
+{
+    for (; *names != NULL; names++)
+        if (strcmp(*names, mask) == 0)
+            return true;
+    return false;
+}
+
+int main(int argc, char **argv)
 {
     test_cpu();
     test_table tables[TEST_TABLES_MAX];
     int count = test_tables(tables);
+    int ran = 0;
     for (int i = 0; i < count; i++) {
+        if (argc > 1 && !named(tables[i].mask, argv + 1))
+            continue;
+        ran++;
         for (size_t part = 0; part < sizeof(parts) / sizeof(parts[0]); part++) {
             size_t made = checks_made(), failed = checks_failed();
             parts[part].run(&tables[i]);
@@ -25,6 +39,8 @@ int main(void)
                    checks_made() - made, checks_failed() - failed);
         }
     }
+    check_true(argc == 1 || ran == argc - 1, "%d of %d named tables are this processor's", ran,
+               argc - 1);
     printf("%zu checks, %zu failed\n", checks_made(), checks_failed());
     return checks_failed() == 0 ? 0 : 1;
 }
