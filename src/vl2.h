@@ -355,7 +355,7 @@ typedef enum vl2_kv_type {
 
 typedef struct vl2_session_options {
     int context; /* most tokens, prompt and answer; 0: what the model was made for */
-    int chunk;   /* prompt tokens that go through the decoder at once; default (and for 0) 512 */
+    int chunk;   /* prompt tokens that go through the decoder at once; default (and for 0) 1024 */
     int threads; /* 0: vl2_cpu_count() */
     vl2_progress_callback progress; /* may be NULL */
     void *progress_user;
@@ -734,7 +734,7 @@ typedef struct vl2_bench_options {
     const int *contexts; /* [context_count] of decode; NULL: 0, 1024, 3500 */
     size_t context_count;
     int tokens; /* decoded in each run; default 8 */
-    int chunk;  /* prompt tokens that go through the decoder at once; default 512 */
+    int chunk;  /* prompt tokens that go through the decoder at once; default 1024 */
     vl2_kv_type kv_type;
     int repeat; /* runs of each measurement, behind one that warms up; default 5 */
     vl2_progress_callback progress; /* may be NULL */

@@ -132,7 +132,7 @@ static const option table[] = {
 
     {OPTION_CONTEXT, MACHINE, "ctx-size", 'c', INTEGER(0, 16777216), "0", RUNNING,
      "Most tokens of prompt and answer together; 0: what the model was made for"},
-    {OPTION_CHUNK, MACHINE, "chunk", 0, INTEGER(1, 65536), "512", RUNNING | COMMAND_BENCH,
+    {OPTION_CHUNK, MACHINE, "chunk", 0, INTEGER(1, 65536), "1024", RUNNING | COMMAND_BENCH,
      "Tokens of the prompt that are computed at once; less needs less memory"},
     {OPTION_KV_TYPE, MACHINE, "kv-type", 0, CHOICE("f32|bf16|f16|int8"), "f32",
      RUNNING | COMMAND_BENCH,

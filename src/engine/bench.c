@@ -20,7 +20,7 @@ void vl2_bench_options_defaults(vl2_bench_options *options)
     *options = (vl2_bench_options){
         .parts = VL2_BENCH_MACHINE | VL2_BENCH_PREFILL | VL2_BENCH_DECODE | VL2_BENCH_VISION |
                  VL2_BENCH_FIRST_TOKEN,
-        .tokens = 8, .chunk = 512, .repeat = 5};
+        .tokens = 8, .chunk = 1024, .repeat = 5};
 }
 
 vl2_status bench_check(const bench *bench, vl2_error *error)

@@ -15,7 +15,7 @@
 
 void vl2_session_options_defaults(vl2_session_options *options)
 {
-    *options = (vl2_session_options){.context = 0, .chunk = 512, .threads = 0};
+    *options = (vl2_session_options){.context = 0, .chunk = 1024, .threads = 0};
 }
 
 double session_clock(void)
@@ -60,7 +60,7 @@ static vl2_status check_options(const vl2_model *model, vl2_session_options *opt
         options->context = model->config.language.positions;
     }
     if (options->chunk == 0) {
-        options->chunk = 512;
+        options->chunk = 1024;
     }
     if (options->chunk > options->context) {
         options->chunk = options->context;
