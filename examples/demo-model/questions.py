@@ -4,6 +4,8 @@ A turn is (task, question, answer). The forms of grounding are the family's:
 `<|ref|>the red star<|/ref|>` is answered by the phrase and `<|det|>[[x1, y1, x2, y2]]<|/det|>`,
 coordinates from 0 to 999 along the sides of the whole picture.
 """
+import re
+
 from draw import COLOUR_NAMES, PLURALS, SHAPES
 
 TASKS = ["box", "several", "absent", "describe", "count", "colour", "shape", "number", "yesno",
@@ -249,17 +251,27 @@ def about_several(rng, scenes):
 
 def conversation(rng, pictures, turns, simple=False):
     """Turns about pictures [(size, things)]; the first question carries the <image> tags."""
-    made = []
-    for _ in range(turns):
-        extra = None
+    made, shown, boxes = [], "", 0
+    for _ in range(3 * turns):
+        turn = None
         if len(pictures) > 1:
             turn = about_several(rng, [things for _, things in pictures])
         else:
             size, things = pictures[0]
             if made and rng.random() < .35:
-                extra = follow_up(rng, made[-1], things, size)
-            turn = extra or about_one(rng, things, size, simple)
+                turn = follow_up(rng, made[-1], things, size)
+            turn = turn or about_one(rng, things, size, simple)
+        # What can be copied from an earlier answer teaches nothing about the picture.
+        found = re.findall(r"\d+, \d+, \d+, \d+", turn[2])
+        if any(turn[1] == m[1] for m in made) or found and all(b in shown for b in found):
+            continue
+        boxes += len(found)
+        if made and boxes > 9:  # long enough
+            break
+        shown += turn[2] + ";"
         made.append(turn)
+        if len(made) == turns:
+            break
     if len(pictures) > 1 and rng.random() < .3:
         tags = "".join("Picture %d: <image>\n" % (i + 1) for i in range(len(pictures)))
     else:
