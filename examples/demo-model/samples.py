@@ -134,9 +134,10 @@ def make_batch(rng, tokenizer, layout, count, simple=False):
 class Samples(IterableDataset):
     """Endless batches. `progress` (shared, 0 to 1) says when the easy beginning is over."""
 
-    def __init__(self, batch, seed, progress, easy=.08):
+    def __init__(self, batch, seed, progress, easy=.08, pipe=False):
         super().__init__()
         self.batch, self.seed, self.progress, self.easy = batch, seed, progress, easy
+        self.pipe = pipe  # give numpy arrays, which need no shared memory
 
     def __iter__(self):
         info = torch.utils.data.get_worker_info()
@@ -155,4 +156,7 @@ class Samples(IterableDataset):
             # Batches of many tiles have fewer samples, so that all take about as long.
             cost = (1 + tile_count(layout)) / 2
             count = max(2, round(self.batch / cost)) if self.batch > 8 else self.batch
-            yield make_batch(rng, tokenizer, layout, count, simple)
+            batch = make_batch(rng, tokenizer, layout, count, simple)
+            if self.pipe:
+                batch = {k: v if k == "layout" else v.numpy() for k, v in batch.items()}
+            yield batch
