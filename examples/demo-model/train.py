@@ -63,8 +63,8 @@ def make_optimizer(model, device):
     decayed = [p for p in model.parameters() if p.dim() > 1]
     others = [p for p in model.parameters() if p.dim() <= 1]
     groups = [{"params": decayed, "weight_decay": .05}, {"params": others, "weight_decay": 0.}]
-    return torch.optim.AdamW(groups, lr=1e-3, betas=(.9, .95), eps=1e-8,
-                             fused=device.type == "cuda")
+    extra = {"fused": True} if device.type == "cuda" else {}
+    return torch.optim.AdamW(groups, lr=1e-3, betas=(.9, .95), eps=1e-8, **extra)
 
 
 MOMENTS = ("exp_avg", "exp_avg_sq")
