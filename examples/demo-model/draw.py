@@ -25,7 +25,9 @@ BACKGROUNDS = [
     (92, 70, 54), (214, 204, 236), (16, 18, 22), (168, 150, 128), (84, 104, 120),
 ]
 SCALE = 3  # shapes are drawn so much larger and then reduced, which smooths their edges
-_NOISE = np.random.default_rng(1).normal(0, 1, (1024, 1024, 1)).astype(np.float32)
+# Noise of four strengths; backgrounds show parts of it.
+_NOISE = np.random.default_rng(1).normal(0, 1, (1300, 1300)).astype(np.float32)
+_NOISE = np.stack([_NOISE * strength for strength in (3, 6, 9, 13)]).astype(np.int16)
 
 
 class Thing:
@@ -142,16 +144,16 @@ def _background(rng, width, height):
         near = [b for b in BACKGROUNDS if sum(abs(p - q) for p, q in zip(b, first)) < 260]
         second = rng.choice(near)
     across = rng.random() < .5
-    ramp = np.linspace(0, 1, width if across else height, dtype=np.float32)
-    ramp = ramp[None, :, None] if across else ramp[:, None, None]
-    pixels = np.float32(first) * (1 - ramp) + np.float32(second) * ramp
+    ramp = np.linspace(0, 1, width if across else height, dtype=np.float32)[:, None]
+    line = (np.float32(first) * (1 - ramp) + np.float32(second) * ramp).astype(np.int16)
+    line = line[None] if across else line[:, None]
     if style > .6:
-        x, y = rng.randrange(1024), rng.randrange(1024)
-        rows = (np.arange(height) + y) % 1024
-        columns = (np.arange(width) + x) % 1024
-        pixels = pixels + _NOISE[rows][:, columns] * np.float32(rng.uniform(3, 14))
-    pixels = np.broadcast_to(pixels, (height, width, 3))
-    return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8)), [first, second]
+        noise = _NOISE[rng.randrange(len(_NOISE))]
+        y, x = (rng.randrange(_NOISE.shape[1] - side) for side in (height, width))
+        line = np.clip(line + noise[y:y + height, x:x + width, None], 0, 255)
+    pixels = np.empty((height, width, 3), np.uint8)
+    pixels[:] = line
+    return Image.fromarray(pixels), [first, second]
 
 
 def _place(rng, taken, width, height, w, h):

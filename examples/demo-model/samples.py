@@ -26,17 +26,17 @@ def tile_count(layout):
 
 
 def choose_size(rng, crop):
-    """A picture size that the processor cuts into `crop` tiles, half of them without scaling."""
+    """A picture size that the processor cuts into `crop` tiles, most of them without scaling."""
     w, h = crop[0] * tiles.SIDE, crop[1] * tiles.SIDE
-    if rng.random() < .5:
+    if rng.random() < .6:
         return w, h
     if rng.random() < .4:
-        scale = rng.uniform(.6, 2.2)
+        scale = rng.uniform(.6, 1.6)
         size = round(w * scale), round(h * scale)
         if tiles.choose_resolution(*size) == (w, h):
             return size
     while True:
-        scale = rng.uniform(.6, 1.8)
+        scale = rng.uniform(.6, 1.4)
         size = (round(w * scale * rng.uniform(.6, 1)), round(h * scale * rng.uniform(.6, 1)))
         if min(size) >= 96 and tiles.choose_resolution(*size) == (w, h):
             return size
