@@ -184,13 +184,14 @@ def draw_picture(rng, width, height, most=7, number_share=.55, numbers=None):
         wanted.insert(0, ("number", text))
     short = min(width, height)
     room = math.sqrt(max(width, height) / short / (count + .5))
-    largest = min(.46, max(.2, .52 * room))
+    smallest = .15 if max(width, height) < 1.5 * short else .18
+    largest = min(.46, max(.22, .52 * room))
     things = []
     for kind, text in wanted:
         colour = rng.choice(palette if kind != "number" else colours)
-        size = short * rng.uniform(.13, largest)
+        size = short * rng.uniform(smallest, largest)
         if kind == "number":
-            size = short * rng.uniform(.12, .26)
+            size = short * rng.uniform(.13, .27)
             mask, w, h = _number_mask(rng, text, size)
         else:
             mask, w, h = _shape_mask(rng, kind, size)

@@ -16,7 +16,8 @@ SHAPE = {
     "hidden": 192, "layers": 5, "heads": 6, "latent": 64, "nope": 32, "rope": 16, "value": 32,
     "dense": 384, "experts": 16, "active": 4, "expert": 48, "shared": 2,
 }
-HINTS = {"kinds": 10, "colours": 8, "boxes": 4, "digits": 44}  # widths, see samples.py
+# Outputs of the hints' head, see samples.cell_targets: of places the hundreds and the tens.
+HINTS = {"kinds": 10, "colours": 8, "boxes": 4, "places": 4 * 2 * 10, "digits": 4 * 11}
 
 
 def attention(q, k, v, causal):
@@ -329,17 +330,21 @@ class Model(nn.Module):
 
 def hint_loss(hints, batch):
     """How well the hints tell what samples.cell_targets says."""
-    kinds, colours, boxes, digits = hints.split(list(HINTS.values()), -1)
+    kinds, colours, boxes, places, digits = hints.split(list(HINTS.values()), -1)
     kind, colour = batch["labels"].unbind(-1)
     some, number = (kind > 0).float(), (kind == 9).float()
-    n = some.sum() + 1
 
     def entropy(logits, target):
         return F.cross_entropy(logits.flatten(0, -2), target.flatten(), reduction="none")
 
-    loss = entropy(kinds, kind).mean() * 4
-    loss = loss + (entropy(colours, colour) * some.flatten()).sum() / n
-    away = F.smooth_l1_loss(boxes, batch["where"], reduction="none", beta=.1).sum(-1)
-    loss = loss + (away * some).sum() / n
-    read = entropy(digits.unflatten(-1, (4, 11)), batch["digits"]).view(*number.shape, 4).sum(-1)
-    return loss + .5 * (read * number).sum() / (number.sum() + 1)
+    def mean(values, mask):
+        values = values.reshape(*mask.shape, -1).sum(-1)
+        return (values * mask).sum() / (mask.sum() + 1)
+
+    place = batch["places"].clamp(min=0)
+    place = torch.stack([place // 100, place // 10 % 10], -1)
+    inside = (batch["places"][..., 0] >= 0).float()
+    away = F.smooth_l1_loss(boxes, batch["where"], reduction="none", beta=.1)
+    return (entropy(kinds, kind).mean() * 4 + mean(entropy(colours, colour), some) +
+            mean(away, some) + .25 * mean(entropy(places.unflatten(-1, (8, 10)), place), inside) +
+            .5 * mean(entropy(digits.unflatten(-1, (4, 11)), batch["digits"]), number))

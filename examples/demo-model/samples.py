@@ -8,7 +8,7 @@ from torch.utils.data import IterableDataset
 
 import tiles
 from draw import COLOUR_NAMES, KINDS, draw_picture, jpeg_artefacts
-from questions import TASKS, conversation
+from questions import TASKS, conversation, coordinates
 from tokenizer import Tokenizer
 
 # Layouts of a sample: the (columns, rows) of its pictures, and their share of all samples. A
@@ -56,45 +56,46 @@ def draw_sample(rng, layout, simple=False):
     return pictures, conversation(rng, scenes, 6 if len(layout) == 1 else 5, simple)
 
 
-def cell_targets(things, boxes):
-    """What each of a tile's image tokens shows: kind, colour, box relative to the token.
+def cell_targets(things, boxes, size=None):
+    """What each of a tile's image tokens shows: kind, colour, box, digits.
 
     Training gives the vision tower these hints through a head of their own. It learns to see
     much sooner than from the words of the answers alone, as the family's tower, too, came
-    trained. Returns [49, 2] kinds (0 is nothing) and colours, [49, 4] boxes in tokens, and
-    [49, 4] digits (10 is none).
+    trained. Returns for the 49 tokens
+    [49, 2] kind (0 is nothing) and colour, [49, 4] box in the tile (in tokens, clipped),
+    [49, 4] box in the picture as in answers (only with its size, for the global view; else -1),
+    [49, 4] digits of a number (10 is none).
     """
-    cells, size = tiles.CELLS, tiles.SIDE / tiles.CELLS
+    cells, side = tiles.CELLS, tiles.SIDE / tiles.CELLS
     labels = np.zeros((cells, cells, 2), np.int64)
     where = np.zeros((cells, cells, 4), np.float32)
+    places = np.full((cells, cells, 4), -1, np.int64)
     digits = np.full((cells, cells, 4), 10, np.int64)
     for thing, box in zip(things, boxes):
-        x1, y1, x2, y2 = (v / size for v in box)
+        x1, y1, x2, y2 = (v / side for v in box)
         if x2 <= 0 or y2 <= 0 or x1 >= cells or y1 >= cells:
             continue
-        # Tokens whose centre is in the box, or the one under the middle of a small box.
+        # Tokens whose centre is in the box, or those under the middle of a small box.
         left, right = int(np.ceil(x1 - .5)), int(np.floor(x2 - .5))
         top, bottom = int(np.ceil(y1 - .5)), int(np.floor(y2 - .5))
         if right < left:
             left = right = int((x1 + x2) / 2)
         if bottom < top:
             top = bottom = int((y1 + y2) / 2)
-        left, top = max(left, 0), max(top, 0)
-        part = slice(top, max(top, bottom + 1)), slice(left, max(left, right + 1))
+        part = slice(max(top, 0), max(bottom + 1, 0)), slice(max(left, 0), max(right + 1, 0))
         labels[part] = 1 + KINDS.index(thing.kind), COLOUR_NAMES.index(thing.colour)
-        ys, xs = np.mgrid[part[0].start:min(cells, part[0].stop),
-                          part[1].start:min(cells, part[1].stop)]
-        where[part] = np.stack([x1 - xs, y1 - ys, x2 - xs, y2 - ys], -1)
+        where[part] = [min(max(v, 0), cells) for v in (x1, y1, x2, y2)]
+        if size is not None:
+            places[part] = coordinates(thing.box, size)
         for i, digit in enumerate(thing.text):
             digits[part + (i,)] = int(digit)
-    n = cells * cells
-    return labels.reshape(n, 2), where.reshape(n, 4), digits.reshape(n, 4)
+    return [a.reshape(cells * cells, -1) for a in (labels, where, places, digits)]
 
 
 def make_batch(rng, tokenizer, layout, count, simple=False):
     """A batch of `count` samples of one layout, as tensors."""
     pixels = np.empty((count, tile_count(layout), tiles.SIDE, tiles.SIDE, 3), np.uint8)
-    labels, where, digits, rows = [], [], [], []
+    hints, rows = [], []
     lengths = [tiles.image_tokens(crop) for crop in layout]
     for i in range(count):
         pictures, turns = draw_sample(rng, layout, simple)
@@ -102,12 +103,9 @@ def make_batch(rng, tokenizer, layout, count, simple=False):
         for (image, things), crop in zip(pictures, layout):
             found, cuts, boxes = tiles.cut(image, things)
             assert found == crop
-            for tile, mapped in zip(cuts, boxes):
+            for number, (tile, mapped) in enumerate(zip(cuts, boxes)):
                 pixels[i, at] = tile
-                hints = cell_targets(things, mapped)
-                labels.append(hints[0])
-                where.append(hints[1])
-                digits.append(hints[2])
+                hints.append(cell_targets(things, mapped, None if number else image.size))
                 at += 1
         ids, turn_of = tokenizer.conversation(turns, lengths)
         rows.append((ids, turn_of, [TASKS.index(t[0]) for t in turns]))
@@ -122,8 +120,9 @@ def make_batch(rng, tokenizer, layout, count, simple=False):
                 targets.append(row[j])
                 tasks.append(kinds[turn_of[j]])
     images = np.flatnonzero(ids == tokenizer.image)
-    arrays = {"pixels": pixels, "labels": np.stack(labels), "where": np.stack(where),
-              "digits": np.stack(digits), "ids": ids, "images": images,
+    labels, where, places, digits = (np.stack(h) for h in zip(*hints))
+    arrays = {"pixels": pixels, "labels": labels, "where": where, "places": places,
+              "digits": digits, "ids": ids, "images": images,
               "learned": np.array(learned), "targets": np.array(targets),
               "tasks": np.array(tasks)}
     batch = {name: torch.from_numpy(array) for name, array in arrays.items()}

@@ -198,7 +198,7 @@ def train(options):
         for group in optimizer.param_groups:
             group["lr"] = rate
         moved = to_device(batch, device)
-        hint_weight = .5 * (1 - progress.value) + .05
+        hint_weight = .5 * (1 - progress.value) + .1
         losses, hint, balance, norm = train_step(model, optimizer, moved, weights, hint_weight,
                                                  device)
         log.add(losses, moved["tasks"], hint, balance, norm, len(moved["ids"]))
