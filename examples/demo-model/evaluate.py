@@ -8,11 +8,11 @@ import random
 import re
 import time
 
+import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
 import tiles
-from questions import TASKS
 from samples import LAYOUTS, draw_sample
 from tokenizer import Tokenizer
 
@@ -45,11 +45,16 @@ class HeldOut(Dataset):
 
     def __getitem__(self, index):
         task, pictures, layout, turns = held_out(index)
-        cuts = [torch.tensor(t) for image, _ in pictures for t in tiles.cut(image)[1]]
+        cuts = [tile for image, _ in pictures for tile in tiles.cut(image)[1]]
         asked = turns[:-1] + [(task, turns[-1][1], None)]
         ids, _ = self.tokenizer.conversation(asked, [tiles.image_tokens(c) for c in layout])
-        return {"task": task, "layout": layout, "pixels": torch.stack(cuts), "ids": ids,
+        return {"task": task, "layout": layout, "pixels": np.stack(cuts), "ids": ids,
                 "answer": turns[-1][2]}
+
+
+def unchanged(item):
+    """For DataLoader, which would make tensors in shared memory of all arrays."""
+    return item
 
 
 @torch.no_grad()
@@ -62,7 +67,8 @@ def greedy(model, tokenizer, items, most, device):
     images = (ids.flatten() == tokenizer.image).nonzero().flatten().to(device)
     ids, ends = ids.to(device), torch.tensor(start, device=device)
     counts = [len(item["pixels"]) for item in items]
-    seen = model.see(torch.cat([item["pixels"] for item in items]).to(device)).split(counts)
+    pixels = torch.from_numpy(np.concatenate([item["pixels"] for item in items]))
+    seen = model.see(pixels.to(device)).split(counts)
     pictures = torch.cat([model.arrange(s[None], item["layout"])[0]
                           for s, item in zip(seen, items)])
     x = model.embed(ids, images, pictures)
@@ -129,8 +135,7 @@ def evaluate(model, tokenizer, device, count, workers=0, seconds=1e9, batch=256,
 
     def flush(task):
         items = waiting.pop(task)
-        with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-            answers = greedy(model, tokenizer, items, LONGEST.get(task, 14), device)
+        answers = greedy(model, tokenizer, items, LONGEST.get(task, 14), device)
         for n, (item, answer) in enumerate(zip(items, answers)):
             text = tokenizer.decode(answer)
             if n < show:
@@ -139,7 +144,8 @@ def evaluate(model, tokenizer, device, count, workers=0, seconds=1e9, batch=256,
                 results.setdefault(name, []).append(value)
         return len(items)
 
-    loader = DataLoader(HeldOut(count), batch_size=None, num_workers=workers)
+    loader = DataLoader(HeldOut(count), batch_size=None, num_workers=workers,
+                        collate_fn=unchanged)
     for item in loader:
         waiting.setdefault(item["task"], []).append(item)
         if len(waiting[item["task"]]) == batch and time.time() < end:

@@ -5,6 +5,7 @@ import json
 import math
 import multiprocessing
 import os
+import resource
 import shutil
 import time
 
@@ -170,6 +171,9 @@ def train(options):
     if options.compile:
         for block in list(model.vision.blocks) + list(model.language.model.layers):
             block.compile(dynamic=True)
+    # Every tensor on its way from a worker is an open file.
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     progress = multiprocessing.Value("d", 0.0, lock=False)
     # Batches travel through shared memory; where there is little, through pipes.
     pipe = options.workers > 0 and shutil.disk_usage("/dev/shm").free < 8 << 30
@@ -177,7 +181,8 @@ def train(options):
                    pipe)
     extra = {"prefetch_factor": 3} if options.workers else {}
     loader = iter(DataLoader(data, batch_size=None, num_workers=options.workers,
-                             pin_memory=device.type == "cuda", **extra))
+                             collate_fn=evaluate.unchanged, pin_memory=device.type == "cuda",
+                             **extra))
     weights = torch.tensor([TASK_WEIGHTS[t] for t in TASKS], device=device)
     log = Log(os.path.join(options.out, "log.jsonl"), device)
     print("%.2f M parameters on %s, batch %d, %d workers%s" % (
