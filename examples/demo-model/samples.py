@@ -109,7 +109,7 @@ def make_batch(rng, tokenizer, layout, count, simple=False):
                 at += 1
         ids, turn_of = tokenizer.conversation(turns, lengths)
         rows.append((ids, turn_of, [TASKS.index(t[0]) for t in turns]))
-    longest = -(-max(len(r[0]) for r in rows) // 16) * 16
+    longest = -(-max(len(r[0]) for r in rows) // 32) * 32
     ids = np.full((count, longest), tokenizer.pad, np.int64)
     learned, targets, tasks = [], [], []
     for i, (row, turn_of, kinds) in enumerate(rows):
