@@ -117,6 +117,8 @@ class RMSNorm(nn.Module):
 
     def forward(self, x):
         y = x.float()
+        if hasattr(F, "rms_norm"):  # one kernel instead of five
+            return F.rms_norm(y, self.weight.shape, self.weight, 1e-6)
         return y * torch.rsqrt(y.square().mean(-1, keepdim=True) + 1e-6) * self.weight
 
 

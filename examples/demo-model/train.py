@@ -224,8 +224,10 @@ def train(options):
     save(model, optimizer, tokenizer, options.out)
     print("saved after %d steps, %.1f s" % (step, time.time() - begin), flush=True)
     if options.evaluate:
+        plain = new_model(tokenizer).to(device)  # not compiled
+        plain.load_state_dict(model.state_dict())
         left = total - (time.time() - begin) - 1
-        result = evaluate.evaluate(model, tokenizer, device, options.evaluate, options.workers,
+        result = evaluate.evaluate(plain, tokenizer, device, options.evaluate, options.workers,
                                    left, 256 if device.type == "cuda" else 8, options.show)
         result.update(steps=step, samples=log.samples, seconds=round(time.time() - begin, 1))
         with open(os.path.join(options.out, "accuracy.json"), "w", encoding="utf-8") as file:
