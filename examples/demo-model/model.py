@@ -322,7 +322,7 @@ class Model(nn.Module):
         seen = self.see(pixels.flatten(0, 1))
         pictures = self.arrange(seen.view(*pixels.shape[:2], *seen.shape[1:]), batch["layout"])
         x = self.language.model(self.embed(batch["ids"], batch["images"], pictures))
-        x = x.view(-1, x.shape[-1])[batch["learned"]]
+        x = x.view(-1, x.shape[-1]).index_select(0, batch["learned"])
         return self.language.lm_head(x).float(), self.hints(seen).float()
 
     def balance(self):

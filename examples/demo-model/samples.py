@@ -53,7 +53,7 @@ def draw_sample(rng, layout, simple=False):
             image = jpeg_artefacts(image, rng.randint(45, 95))
         pictures.append((image, things))
     scenes = [(image.size, things) for image, things in pictures]
-    return pictures, conversation(rng, scenes, 6 if len(layout) == 1 else 5, simple)
+    return pictures, conversation(rng, scenes, 6 if len(layout) == 1 else 7, simple)
 
 
 def cell_targets(things, boxes, size=None):

@@ -159,6 +159,8 @@ def train(options):
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if options.threads:
         torch.set_num_threads(options.threads)
+    if hasattr(torch.backends.cuda, "enable_cudnn_sdp"):
+        torch.backends.cuda.enable_cudnn_sdp(False)  # it prepares each new length anew
     torch.manual_seed(options.seed)
     os.makedirs(options.out, exist_ok=True)
     tokenizer = Tokenizer()
