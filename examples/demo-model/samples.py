@@ -18,6 +18,7 @@ LAYOUTS = [
     (((1, 1), (1, 1)), .12), (((2, 1), (1, 1)), .02), (((1, 1), (1, 2)), .02),
     (((1, 1), (1, 1), (1, 1)), .06),
 ]
+MOST_WORDS = 240  # tokens of a sample besides its pictures; some questions go, to save padding
 
 
 def tile_count(layout):
@@ -108,6 +109,9 @@ def make_batch(rng, tokenizer, layout, count, simple=False):
                 hints.append(cell_targets(things, mapped, None if number else image.size))
                 at += 1
         ids, turn_of = tokenizer.conversation(turns, lengths)
+        while len(ids) > sum(lengths) + MOST_WORDS and len(turns) > 1:
+            turns = turns[:-1]  # a batch is as long as its longest sample
+            ids, turn_of = tokenizer.conversation(turns, lengths)
         rows.append((ids, turn_of, [TASKS.index(t[0]) for t in turns]))
     longest = -(-max(len(r[0]) for r in rows) // 32) * 32
     ids = np.full((count, longest), tokenizer.pad, np.int64)

@@ -224,7 +224,9 @@ def train(options):
         log.write(step, time.time() - begin, rate, waited)
     del loader  # ends the workers
     save(model, optimizer, tokenizer, options.out)
-    print("saved after %d steps, %.1f s" % (step, time.time() - begin), flush=True)
+    memory = torch.cuda.max_memory_allocated() >> 20 if device.type == "cuda" else 0
+    print("saved after %d steps, %.1f s, %d MiB of the GPU" % (step, time.time() - begin, memory),
+          flush=True)
     if options.evaluate:
         plain = new_model(tokenizer).to(device)  # not compiled
         plain.load_state_dict(model.state_dict())
