@@ -7,9 +7,9 @@ from draw import draw_picture
 
 # Name, size, seed, how many shapes at most
 PICTURES = [
-    ("shapes.png", (448, 448), 14, 6), ("wide.png", (672, 224), 5, 7),
-    ("tall.png", (224, 448), 3, 6), ("number.jpg", (224, 224), 8, 4),
-    ("many.jpg", (640, 320), 21, 7), ("one.png", (224, 224), 2, 3),
+    ("shapes.png", (448, 448), 568, 6), ("wide.png", (672, 224), 439, 7),
+    ("tall.png", (224, 448), 1105, 6), ("number.jpg", (224, 224), 29, 4),
+    ("many.jpg", (640, 320), 123, 7), ("one.png", (224, 224), 1329, 3),
 ]
 
 
