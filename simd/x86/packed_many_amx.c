@@ -1,7 +1,8 @@
 /* The kernels of simd/lanes/packed_many.h with AMX tiles. A unit of a panel is a row of a tile, and
  * 64 activations of 16 rows are the other tile: both are read where they lie. Two tiles of rows by
  * two panels go together, so that each tile is loaded once for two products; while the tiles of one
- * run multiply, the sums of the run before it are scaled and added. */
+ * run multiply, the products of the run LAG before it are scaled and added: what a tile stores is
+ * not forwarded to loads, so that those of a run just stored would wait for the cache. */
 #define KERNEL(slot) slot##_amx
 #include "simd/x86/amx_config.h"
 #include "simd/x86/words_avx512.h"
@@ -12,6 +13,7 @@
 #define ROW_TILES   2
 #define TILE        ((size_t)16) /* rows of a tile */
 #define TILE_BYTES  64           /* of one of its rows */
+#define LAG         2            /* runs between storing products and adding them */
 
 typedef struct chunk_weights {
     run_weights of[CHUNK_RUNS][MANY_PANELS];
@@ -106,60 +108,84 @@ typedef struct pending_run {
     const run_weights *weights; /* [MANY_PANELS]; NULL: there is none */
     row_block rows;
     size_t run;
+    run_products products;
 } pending_run;
 
-/* sums += scale of the activations * (products * scales of the weights) */
-static inline void add_run(const pending_run *pending, const run_products *products,
-                           const packed_chunk *chunk, float (*sums)[SUMS_WIDTH])
+/* sum[SUMS_WIDTH] += factor * (products * scales of the weights) of a row */
+LANES_INLINE void add_row(const int32_t *left_product, const int32_t *right_product, lanes left,
+                          lanes right, lanes factor, float *sum)
 {
-    if (pending->weights == NULL) {
-        return;
-    }
-    const row_block *rows = &pending->rows;
+    const lanes first = ints_floats(_mm512_load_si512(left_product));
+    const lanes second = ints_floats(_mm512_load_si512(right_product));
+    lanes_store(sum, lanes_fma(factor, lanes_multiply(first, left), lanes_load(sum)));
+    sum += LAYOUT_ROWS;
+    lanes_store(sum, lanes_fma(factor, lanes_multiply(second, right), lanes_load(sum)));
+}
+
+/* Rows `from` to `end` of a tile, most often all of them, as constants. */
+LANES_INLINE void add_tile(const pending_run *pending, const packed_chunk *chunk, size_t tile,
+                           size_t from, size_t end, float (*sums)[SUMS_WIDTH])
+{
+    const size_t first = pending->rows.first[tile];
     const lanes left = lanes_load(pending->weights[0].scales);
     const lanes right = lanes_load(pending->weights[1].scales);
-    for (size_t tile = 0; tile < rows->tiles; tile++) {
-        for (size_t row = rows->skip[tile]; row < TILE && rows->first[tile] + row < rows->end;
-             row++) {
-            const size_t b = rows->first[tile] + row;
-            const char *x = chunk->x + b * chunk->x_stride;
-            const lanes factor = lanes_set(activation_scales(x, chunk->columns)[pending->run]);
-            const int32_t(*product)[TILE][LAYOUT_ROWS] = products->of[tile];
-            const lanes first = ints_floats(_mm512_load_si512(product[0][row]));
-            const lanes second = ints_floats(_mm512_load_si512(product[1][row]));
-            float *sum = sums[b];
-            lanes_store(sum, lanes_fma(factor, lanes_multiply(first, left), lanes_load(sum)));
-            sum += LAYOUT_ROWS;
-            lanes_store(sum, lanes_fma(factor, lanes_multiply(second, right), lanes_load(sum)));
+    const int32_t(*product)[TILE][LAYOUT_ROWS] = pending->products.of[tile];
+    const char *x = chunk->x + first * chunk->x_stride;
+    const float *scale = activation_scales(x, chunk->columns) + pending->run;
+    const size_t stride = chunk->x_stride / sizeof(float);
+#pragma GCC unroll 4
+    for (size_t row = from; row < end; row++) {
+        add_row(product[0][row], product[1][row], left, right, lanes_set(scale[row * stride]),
+                sums[first + row]);
+    }
+}
+
+static inline void add_run(pending_run *pending, const packed_chunk *chunk,
+                           float (*sums)[SUMS_WIDTH])
+{
+    for (size_t tile = 0; pending->weights != NULL && tile < pending->rows.tiles; tile++) {
+        const size_t rest = pending->rows.end - pending->rows.first[tile];
+        const size_t from = pending->rows.skip[tile], end = rest < TILE ? rest : TILE;
+        if (from == 0 && end == TILE) {
+            add_tile(pending, chunk, tile, 0, TILE, sums);
+        } else {
+            add_tile(pending, chunk, tile, from, end, sums);
         }
     }
+    pending->weights = NULL;
 }
 
 static inline void multiply_rows(const chunk_weights *weights, packed_chunk chunk, size_t batch,
                                  float (*sums)[SUMS_WIDTH])
 {
-    run_products products[2];
-    pending_run pending = {.weights = NULL};
+    pending_run ring[LAG + 1];
     size_t turn = 0;
+    for (size_t i = 0; i <= LAG; i++) {
+        ring[i].weights = NULL;
+    }
     for (size_t b = 0; b < batch; b += ROW_TILES * TILE) {
         const row_block rows = find_rows(b, batch);
-        for (size_t run = 0; run * RUN_UNITS < chunk.units; run++, turn ^= 1) {
-            const size_t units = chunk_run_units(&chunk, run), place = chunk.first_run + run;
+        for (size_t run = 0; run * RUN_UNITS < chunk.units; run++) {
+            const size_t units = chunk_run_units(&chunk, run);
+            pending_run *now = &ring[turn];
+            turn = turn == LAG ? 0 : turn + 1; /* where the oldest is */
+            now->weights = weights->of[run];
+            now->rows = rows;
+            now->run = chunk.first_run + run;
             if (rows.tiles == 2) {
-                multiply_run(weights->of[run], &chunk, place, units, &rows, 2);
+                multiply_run(weights->of[run], &chunk, now->run, units, &rows, 2);
+                store_run(&now->products, 2);
             } else {
-                multiply_run(weights->of[run], &chunk, place, units, &rows, 1);
+                multiply_run(weights->of[run], &chunk, now->run, units, &rows, 1);
+                store_run(&now->products, 1);
             }
-            add_run(&pending, &products[turn ^ 1], &chunk, sums);
-            if (rows.tiles == 2) {
-                store_run(&products[turn], 2);
-            } else {
-                store_run(&products[turn], 1);
-            }
-            pending = (pending_run){weights->of[run], rows, place};
+            add_run(&ring[turn], &chunk, sums);
         }
     }
-    add_run(&pending, &products[turn ^ 1], &chunk, sums);
+    for (size_t i = 0; i < LAG; i++) {
+        turn = turn == LAG ? 0 : turn + 1;
+        add_run(&ring[turn], &chunk, sums);
+    }
 }
 
 #include "simd/lanes/packed_many.h"

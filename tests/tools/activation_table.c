@@ -150,8 +150,8 @@ int main(void)
     kernels kernels;
     kernels_select(0, &kernels);
     data_fill(data_normal, 1, ROWS * COLUMNS, matrix.weights);
-    printf("| weights | activations | floats | a scale for the row | for 32 | for 128 | many rows |\n"
-           "|---|---|---|---|---|---|---|\n");
+    printf("| weights | activations | floats | a scale for the row | for 32 | for 128 "
+           "| many rows |\n|---|---|---|---|---|---|---|\n");
     for (size_t i = 0; i < sizeof(layouts) / sizeof(layouts[0]); i++) {
         pack(&matrix, layouts[i]);
         for (int kind = 0; kind < 3; kind++) {
