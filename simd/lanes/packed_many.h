@@ -25,16 +25,36 @@ typedef struct many_task {
     size_t columns, panel, count;
 } many_task;
 
+/* Asks for the codes of a run, into the second cache. They need not exist: at the end of the matrix
+ * this asks in vain. */
+LANES_INLINE void prefetch_run(const packed_reader *reader, size_t panel, size_t first)
+{
+    const size_t place = panel * reader->blocks + first;
+    const uintptr_t codes = (uintptr_t)reader->codes + place * reader->block_codes;
+    const uintptr_t high = (uintptr_t)reader->high + place * reader->block_high;
+    for (size_t line = 0; line < RUN_BLOCKS * reader->block_codes; line += 64) {
+        __builtin_prefetch((const void *)(codes + line), 0, 2);
+    }
+    for (size_t line = 0; line < RUN_BLOCKS * reader->block_high; line += 64) {
+        __builtin_prefetch((const void *)(high + line), 0, 2);
+    }
+}
+
 /* A chunk that begins with run first_run; units of it. Panels that do not exist are not touched:
- * nobody reads what comes of them. */
+ * nobody reads what comes of them. Meanwhile the next chunk is fetched, that of the next panels at
+ * the end: while this one multiplies, no prefetcher of the processor goes on. */
 LANES_INLINE size_t decode_chunk(packed_kind kind, const many_task *task, size_t first_run,
                                  chunk_weights *weights)
 {
+    const size_t next = (first_run + CHUNK_RUNS) * RUN_BLOCKS;
+    const bool inside = next < task->reader.blocks;
     size_t first = first_run * RUN_BLOCKS, run = 0;
     for (; run < CHUNK_RUNS && first < task->reader.blocks; run++, first += RUN_BLOCKS) {
         const size_t left = task->reader.blocks - first;
         const size_t blocks = left < RUN_BLOCKS ? left : RUN_BLOCKS;
         for (size_t place = 0; place * LAYOUT_ROWS < task->count; place++) {
+            prefetch_run(&task->reader, task->panel + place + (inside ? 0 : MANY_PANELS),
+                         (inside ? next : 0) + run * RUN_BLOCKS);
             decode_chunk_run(kind, &task->reader, task->panel + place, first, blocks, run, place,
                              weights);
         }
