@@ -25,6 +25,8 @@ clean-checkpoints:
 golden_tests = tests/golden/test_golden tests/golden/test_packed
 check_PROGRAMS += $(golden_tests)
 TESTS += $(golden_tests)
+dist_check_SCRIPTS += tests/golden/masks.sh
+TESTS += tests/golden/masks.sh
 golden_case = tests/golden/golden_case.c tests/golden/golden_case.h tests/test.h
 tests_golden_test_golden_SOURCES = tests/golden/test_golden.c $(golden_case)
 tests_golden_test_golden_CPPFLAGS = $(test_cppflags)
