@@ -27,7 +27,8 @@ tests_unit_test_sampler_CPPFLAGS = $(test_cppflags)
 tests_unit_test_sampler_LDADD = $(test_ldadd)
 
 engine_tests = tests/unit/test_engine tests/unit/test_engine_files tests/unit/test_calibrate \
-	tests/unit/test_compare tests/unit/test_comparison tests/unit/test_packed_model
+	tests/unit/test_compare tests/unit/test_comparison tests/unit/test_packed_model \
+	tests/unit/test_random_weights
 check_PROGRAMS += $(engine_tests)
 TESTS += $(engine_tests)
 tests_unit_test_engine_SOURCES = tests/unit/test_engine.c $(model_data)
@@ -48,3 +49,6 @@ tests_unit_test_comparison_LDADD = $(test_ldadd)
 tests_unit_test_packed_model_SOURCES = tests/unit/test_packed_model.c $(model_data)
 tests_unit_test_packed_model_CPPFLAGS = $(test_cppflags)
 tests_unit_test_packed_model_LDADD = $(test_ldadd)
+tests_unit_test_random_weights_SOURCES = tests/unit/test_random_weights.c $(model_data)
+tests_unit_test_random_weights_CPPFLAGS = $(test_cppflags)
+tests_unit_test_random_weights_LDADD = $(test_ldadd)
