@@ -43,8 +43,8 @@ typedef void (*golden_runner)(const char *model_folder, const char *case_folder,
 /* Runs the cases of one of the project's own checkpoints ("small", "tiny", "base"; unpacked by
  * make), or of one in the full reference data ("vl2-small-dev" ...; skips the test where they are
  * not). The working folder is then the one that the cases' picture paths are relative to.
- * `only`: of the own cases those that are named ("small/text_only"), each of which must be there; an
- * empty list means all. */
+ * `only`: of the own cases those that are named ("small/text_only"), each of which must be there;
+ * an empty list means all. */
 void golden_run_own(const char *name, const char *const *only, golden_runner run, void *user);
 void golden_run_full(const char *name, golden_runner run, void *user);
 

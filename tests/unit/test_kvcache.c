@@ -1,5 +1,5 @@
-/* The KV cache by itself: what is read is what was stored, as near as its kind of numbers allows, in
- * every shape; and sessions with each kind. */
+/* The KV cache by itself: what is read is what was stored, as near as its kind of numbers allows,
+ * in every shape; and sessions with each kind. */
 #include "test_model_data.h"
 
 #include "engine/session.h"
