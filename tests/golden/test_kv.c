@@ -13,8 +13,8 @@
 enum { F32, BF16, F16, INT8, KINDS };
 
 /* Measured over the 24 cases of the table: 0.017, 0.0015 and 0.135 at most, and of the tokens of a
- * model 0.99, 1.00 and 0.96 at least. Another ISA or another order of sums may turn a choice of the router
- * round: bounds are at least twice as wide. */
+ * model 0.99, 1.00 and 0.96 at least. Another ISA or another order of sums may turn a choice of the
+ * router round: bounds are at least twice as wide. */
 static const struct kind {
     const char *name;
     vl2_kv_type type;

@@ -1,6 +1,6 @@
 /* weights/store_random: the weights that vl2 bench makes up. Every tensor of the shape with the
- * type that vl2 pack would give it, numbers of the right size and within the layout's ranges, the same
- * bytes for any number of threads; and a model of them runs. */
+ * type that vl2 pack would give it, numbers of the right size and within the layout's ranges, the
+ * same bytes for any number of threads; and a model of them runs. */
 #include "test_model_data.h"
 
 #include "engine/session.h"
