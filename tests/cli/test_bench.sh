@@ -35,6 +35,19 @@ expect 0 env VL2_CPU=generic "$vl2" bench --size tiny-dev --repeat 1 --prompts 8
 expect 0 "$vl2" bench --size tiny-dev --only machine
 output_has 'reading memory'
 
+# No peak of what VL2_CPU forbids, and one of what it allows.
+expect 0 env VL2_CPU=generic "$vl2" bench --size tiny-dev --only machine --json
+output_has '"peaks": *\[\]'
+for isa in avx2 neon; do
+    expect 0 env VL2_CPU=$isa "$vl2" bench --size tiny-dev --only machine --json
+    if "$vl2" --cpu | grep -q "^features.* $isa"; then
+        output_has "\"isa\": *\"$isa\""
+    fi
+    if tr '{' '\n' <"$work/out" | grep '"operations_per_second"' | grep -v "\"isa\": *\"$isa\""; then
+        failed "VL2_CPU=$isa: a peak of another ISA"
+    fi
+done
+
 expect_error 2 'give' "$vl2" bench
 expect_error 2 'give one of the two' "$vl2" bench --size tiny-dev -m somewhere
 expect_error 2 '"walking"' "$vl2" bench --size tiny-dev --only walking

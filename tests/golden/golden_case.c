@@ -1,5 +1,7 @@
 #include "golden/golden_case.h"
 
+#include "engine/model.h"
+
 #include <dirent.h>
 #include <math.h>
 #include <string.h>
@@ -316,43 +318,98 @@ void golden_compare(const golden_case *c, const char *out, const json_t *trace)
     compare_greedy(c, trace);
 }
 
-/* Runs every case under `folder`; their picture paths are relative to `root`. */
-static void run_cases(const char *root, const char *model_folder, const char *folder,
-                      golden_runner run, void *user)
+/* Whether a case belongs to an own checkpoint. */
+static bool is_of(const char *name, const char *checkpoint)
+{
+    size_t size = strlen(checkpoint);
+    return strncmp(name, checkpoint, size) == 0 && name[size] == '/';
+}
+
+static bool is_wanted(const char *const *only, const char *name)
+{
+    bool wanted = only[0] == NULL;
+    for (; *only != NULL; only++) {
+        wanted = wanted || strcmp(*only, name) == 0;
+    }
+    return wanted;
+}
+
+/* Runs the cases under `folder`, all or those named; their picture paths are relative to `root`.
+ * Returns how many. */
+static size_t run_cases(const char *root, const char *model_folder, const char *folder,
+                        const char *const *only, golden_runner run, void *user)
 {
     assert_int_equal(chdir(root), 0);
     struct dirent **entries;
-    int count = scandir(folder, &entries, NULL, alphasort), ran = 0;
+    int count = scandir(folder, &entries, NULL, alphasort);
+    size_t ran = 0;
     assert_true(count > 0);
     for (int i = 0; i < count; i++) {
-        if (entries[i]->d_name[0] != '.') {
-            char path[4400], name[600];
-            snprintf(path, sizeof(path), "%s/%s", folder, entries[i]->d_name);
-            snprintf(name, sizeof(name), "%s/%s", strrchr(model_folder, '/') + 1,
-                     entries[i]->d_name);
+        char path[4400], name[600];
+        snprintf(path, sizeof(path), "%s/%s", folder, entries[i]->d_name);
+        snprintf(name, sizeof(name), "%s/%s", strrchr(model_folder, '/') + 1, entries[i]->d_name);
+        if (entries[i]->d_name[0] != '.' && is_wanted(only, name)) {
             run(model_folder, path, name, user);
             ran++;
         }
         free(entries[i]);
     }
     free(entries);
-    assert_true(ran > 0);
+    return ran;
 }
 
-void golden_run_own(const char *name, golden_runner run, void *user)
+void golden_run_own(const char *name, const char *const *only, golden_runner run, void *user)
 {
     char model[4200], cases[4300];
     snprintf(model, sizeof(model), "%s/checkpoints/%s", TEST_BUILD_DIR, name);
     snprintf(cases, sizeof(cases), "%s/cases", model);
-    run_cases(model, model, cases, run, user);
+    size_t ran = run_cases(model, model, cases, only, run, user), named = 0;
+    for (const char *const *at = only; *at != NULL; at++) {
+        named += is_of(*at, name);
+    }
+    assert_true(only[0] == NULL ? ran > 0 : ran == named);
 }
 
 void golden_run_full(const char *name, golden_runner run, void *user)
 {
+    static const char *const all[] = {NULL};
     const char *golden = golden_or_skip();
     char root[4096], model[4200], cases[4300];
     assert_non_null(realpath(golden, root));
     snprintf(model, sizeof(model), "%s/models/%s", root, name);
     snprintf(cases, sizeof(cases), "%s/cases/%s", root, name);
-    run_cases(root, model, cases, run, user);
+    assert_true(run_cases(root, model, cases, all, run, user) > 0);
+}
+
+const char *const *golden_arguments(char **argv)
+{
+    for (char **at = argv; *at != NULL; at++) {
+        if (!is_of(*at, "small") && !is_of(*at, "tiny") && !is_of(*at, "base")) {
+            print_error("%s is not small/..., tiny/... or base/...\n", *at);
+            exit(2);
+        }
+    }
+    return (const char *const *)argv;
+}
+
+void golden_check_kernels(const vl2_model *model)
+{
+    static const int shown[] = {KERNEL_matvec_bf16, KERNEL_matmul_packed,
+                                KERNEL_matmul_packed_many};
+    const char *mask = getenv("VL2_CPU");
+    cpu_features allowed;
+    kernels expected;
+    memset(&expected, 0, sizeof(expected));
+    assert_true(cpu_parse_mask(mask, cpu_detect_features(), &allowed, NULL));
+    kernels_select(allowed, &expected);
+    for (int slot = 0; slot < KERNEL_COUNT; slot++) {
+        assert_string_equal(model->kernels.isa[slot], expected.isa[slot]);
+    }
+    if (mask != NULL) {
+        print_message("VL2_CPU=%s:", mask);
+        for (size_t i = 0; i < sizeof(shown) / sizeof(shown[0]); i++) {
+            print_message(" %s=%s", kernel_name(shown[i]), model->kernels.isa[shown[i]]);
+        }
+        print_message("\n");
+    }
 }

@@ -42,9 +42,18 @@ typedef void (*golden_runner)(const char *model_folder, const char *case_folder,
 
 /* Runs the cases of one of the project's own checkpoints ("small", "tiny", "base"; unpacked by
  * make), or of one in the full reference data ("vl2-small-dev" ...; skips the test where they are
- * not). The working folder is then the one that the cases' picture paths are relative to. */
-void golden_run_own(const char *name, golden_runner run, void *user);
+ * not). The working folder is then the one that the cases' picture paths are relative to.
+ * `only`: of the own cases those that are named ("small/text_only"), each of which must be there;
+ * an empty list means all. */
+void golden_run_own(const char *name, const char *const *only, golden_runner run, void *user);
 void golden_run_full(const char *name, golden_runner run, void *user);
+
+/* The arguments of a test program, up to NULL, as the `only` of above; ends the program if one of
+ * them is not of an own checkpoint. */
+const char *const *golden_arguments(char **argv);
+
+/* Fails unless the model's kernels are those of VL2_CPU; prints some of them if VL2_CPU is set. */
+void golden_check_kernels(const vl2_model *model);
 
 /* |a - b| / |b| over `count` numbers. */
 double relative_l2(const float *a, const float *b, size_t count);

@@ -22,13 +22,18 @@ clean-checkpoints:
 	rm -rf tests/checkpoints
 .PHONY: clean-checkpoints
 
-golden_tests = tests/golden/test_golden tests/golden/test_packed
+golden_tests = tests/golden/test_golden tests/golden/test_kv tests/golden/test_packed
 check_PROGRAMS += $(golden_tests)
 TESTS += $(golden_tests)
+dist_check_SCRIPTS += tests/golden/masks.sh
+TESTS += tests/golden/masks.sh
 golden_case = tests/golden/golden_case.c tests/golden/golden_case.h tests/test.h
 tests_golden_test_golden_SOURCES = tests/golden/test_golden.c $(golden_case)
 tests_golden_test_golden_CPPFLAGS = $(test_cppflags)
 tests_golden_test_golden_LDADD = $(test_ldadd)
+tests_golden_test_kv_SOURCES = tests/golden/test_kv.c $(golden_case)
+tests_golden_test_kv_CPPFLAGS = $(test_cppflags)
+tests_golden_test_kv_LDADD = $(test_ldadd)
 tests_golden_test_packed_SOURCES = tests/golden/test_packed.c $(golden_case)
 tests_golden_test_packed_CPPFLAGS = $(test_cppflags)
 tests_golden_test_packed_LDADD = $(test_ldadd)

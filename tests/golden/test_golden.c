@@ -1,6 +1,8 @@
 /* Whole requests against the reference's intermediate results: every stage, every chunk size, one
  * and two threads. The project's own cases lie under tests/checkpoints (unpacked by make); all
- * others run when the full reference data is on this machine. */
+ * others run when the full reference data is on this machine.
+ *   test_golden [--once] [CASE...]    only these own cases: "small/text_only"; --once: one trace
+ *                                     of each, on two threads, and no more */
 #include "golden/golden_case.h"
 
 #include "model/sampler.h"
@@ -123,6 +125,26 @@ static void expect_filters(const golden_case *c)
     free(logits);
 }
 
+static void run_once(const char *model_folder, const char *case_folder, const char *name,
+                     void *user)
+{
+    (void)user;
+    golden_case c;
+    char out[64];
+    golden_case_open(case_folder, name, &c);
+    vl2_model *model = open_model(model_folder);
+    golden_check_kernels(model);
+    vl2_session *session = open_session(model, 512, 2);
+    json_t *trace = golden_trace(session, &c, out, sizeof(out));
+    golden_compare(&c, out, trace);
+    json_decref(trace);
+    golden_remove(out);
+    vl2_session_close(session);
+    vl2_model_close(model);
+    golden_case_close(&c);
+    print_message("  %s, once\n", name);
+}
+
 static void run_case(const char *model_folder, const char *case_folder, const char *name,
                      void *user)
 {
@@ -130,6 +152,7 @@ static void run_case(const char *model_folder, const char *case_folder, const ch
     golden_case c;
     golden_case_open(case_folder, name, &c);
     vl2_model *model = open_model(model_folder);
+    golden_check_kernels(model);
     char one[64], two[64];
     vl2_session *session = open_session(model, 512, 1);
     json_t *trace_one = golden_trace(session, &c, one, sizeof(one));
@@ -165,48 +188,39 @@ static void run_case(const char *model_folder, const char *case_folder, const ch
     print_message("  %s\n", name);
 }
 
-static void test_small(void **state)
+typedef struct own_cases {
+    const char *checkpoint;
+    const char *const *only;
+    golden_runner run;
+} own_cases;
+
+static void test_own(void **state)
 {
-    (void)state;
-    golden_run_own("small", run_case, NULL);
+    const own_cases *cases = *state;
+    golden_run_own(cases->checkpoint, cases->only, cases->run, NULL);
 }
 
-static void test_tiny(void **state)
+static void test_full(void **state)
 {
-    (void)state;
-    golden_run_own("tiny", run_case, NULL);
+    golden_run_full(*state, run_case, NULL);
 }
 
-static void test_base(void **state)
+int main(int argc, char **argv)
 {
-    (void)state;
-    golden_run_own("base", run_case, NULL);
-}
-
-static void test_full_small(void **state)
-{
-    (void)state;
-    golden_run_full("vl2-small-dev", run_case, NULL);
-}
-
-static void test_full_tiny(void **state)
-{
-    (void)state;
-    golden_run_full("vl2-tiny-dev", run_case, NULL);
-}
-
-static void test_full_base(void **state)
-{
-    (void)state;
-    golden_run_full("vl2-base-dev", run_case, NULL);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_small),      cmocka_unit_test(test_tiny),
-        cmocka_unit_test(test_base),       cmocka_unit_test(test_full_small),
-        cmocka_unit_test(test_full_tiny),  cmocka_unit_test(test_full_base),
+    bool once = argc > 1 && strcmp(argv[1], "--once") == 0;
+    golden_runner run = once ? run_once : run_case;
+    const char *const *only = golden_arguments(argv + 1 + once);
+    own_cases small = {"small", only, run}, tiny = {"tiny", only, run}, base = {"base", only, run};
+    const struct CMUnitTest own[] = {
+        {"small", test_own, NULL, NULL, &small},
+        {"tiny", test_own, NULL, NULL, &tiny},
+        {"base", test_own, NULL, NULL, &base},
     };
-    return cmocka_run_group_tests_name("golden", tests, NULL, NULL);
+    const struct CMUnitTest full[] = {
+        {"full small", test_full, NULL, NULL, (void *)"vl2-small-dev"},
+        {"full tiny", test_full, NULL, NULL, (void *)"vl2-tiny-dev"},
+        {"full base", test_full, NULL, NULL, (void *)"vl2-base-dev"},
+    };
+    int failed = cmocka_run_group_tests_name("golden", own, NULL, NULL);
+    return failed + (argc > 1 ? 0 : cmocka_run_group_tests_name("golden full", full, NULL, NULL));
 }

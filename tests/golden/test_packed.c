@@ -1,5 +1,7 @@
 /* Packed files against the folder that they were made of, on the reference's cases: the lossless
- * one bit for bit, the others within the errors that are stated here. */
+ * one bit for bit, the others within the errors that are stated here.
+ *   test_packed [--few] [CASE...]    only these own cases: "small/text_only"; --few: only the
+ *                                    lossless and the mixed form */
 #include "golden/golden_case.h"
 
 #include "engine/session.h"
@@ -60,6 +62,7 @@ static void runner_open(const char *path, const golden_case *c, runner *r)
     options.threads = 2;
     snprintf(file, sizeof(file), "%s/case.json", c->folder);
     need(vl2_model_open(path, NULL, &r->model, &error), &error, path);
+    golden_check_kernels(r->model);
     need(vl2_session_open(r->model, &options, &r->session, &error), &error, path);
     need(vl2_conversation_load(file, 0, &r->conversation, &error), &error, file);
     need(session_prepare(r->session, r->conversation, &r->prepared, &error), &error, file);
@@ -204,10 +207,17 @@ static void finish(packed_models *models)
     }
 }
 
+typedef struct own_cases {
+    const char *checkpoint;
+    const char *const *only;
+    bool few;
+} own_cases;
+
 static void test_own(void **state)
 {
-    packed_models models = {0};
-    golden_run_own(*state, run_case, &models);
+    const own_cases *cases = *state;
+    packed_models models = {.few = cases->few};
+    golden_run_own(cases->checkpoint, cases->only, run_case, &models);
     finish(&models);
 }
 
@@ -219,15 +229,21 @@ static void test_full(void **state)
     finish(&models);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
-    const struct CMUnitTest tests[] = {
-        {"small", test_own, NULL, NULL, (void *)"small"},
-        {"tiny", test_own, NULL, NULL, (void *)"tiny"},
-        {"base", test_own, NULL, NULL, (void *)"base"},
+    bool few = argc > 1 && strcmp(argv[1], "--few") == 0;
+    const char *const *only = golden_arguments(argv + 1 + few);
+    own_cases small = {"small", only, few}, tiny = {"tiny", only, few}, base = {"base", only, few};
+    const struct CMUnitTest own[] = {
+        {"small", test_own, NULL, NULL, &small},
+        {"tiny", test_own, NULL, NULL, &tiny},
+        {"base", test_own, NULL, NULL, &base},
+    };
+    const struct CMUnitTest full[] = {
         {"full small", test_full, NULL, NULL, (void *)"vl2-small-dev"},
         {"full tiny", test_full, NULL, NULL, (void *)"vl2-tiny-dev"},
         {"full base", test_full, NULL, NULL, (void *)"vl2-base-dev"},
     };
-    return cmocka_run_group_tests_name("packed", tests, NULL, NULL);
+    int failed = cmocka_run_group_tests_name("packed", own, NULL, NULL);
+    return failed + (argc > 1 ? 0 : cmocka_run_group_tests_name("packed full", full, NULL, NULL));
 }

@@ -39,7 +39,7 @@ tests_kernels_bench_kernels_SOURCES = \
 	tests/kernels/harness.c tests/kernels/harness.h
 tests_kernels_bench_kernels_LDADD = $(simd_libs)
 
-dist_noinst_SCRIPTS += scripts/check-arm.sh
+dist_noinst_SCRIPTS += scripts/arm-instructions.sh scripts/check-arm.sh
 
 dist_check_SCRIPTS += tests/kernels/check_baseline.sh
 TESTS += tests/kernels/check_baseline.sh

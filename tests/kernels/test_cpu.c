@@ -1,6 +1,9 @@
 /* simd: the VL2_CPU mask and the choice of kernels. */
 #include "tests/kernels/harness.h"
 
+#include "simd/peak.h"
+
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -143,6 +146,46 @@ static void test_whole_isa(void)
     }
 }
 
+/* Under every mask the features that are allowed are those of the mask, and each loop of them does
+ * as many operations as it is asked rounds for. How fast, is no matter. */
+static void test_peaks(void)
+{
+    static const char *const masks[] = {"generic", "avx2",    "avx512", "vnni",  "amx",
+                                        "neon",    "dotprod", "i8mm",   "native"};
+    size_t count, ran = 0;
+    const cpu_peak *peaks = cpu_peaks(&count);
+    const char *saved = getenv("VL2_CPU");
+    char *copy = saved != NULL ? strdup(saved) : NULL;
+    for (size_t m = 0; m < sizeof(masks) / sizeof(masks[0]); m++) {
+        cpu_features expected;
+        setenv("VL2_CPU", masks[m], 1);
+        check_true(cpu_parse_mask(masks[m], cpu_detect_features(), &expected, NULL) &&
+                       cpu_allowed_features() == expected,
+                   "%s: features of peaks", masks[m]);
+        for (size_t i = 0; i < count; i++) {
+            check_true(peaks[i].needs != 0 &&
+                           (m > 0 || !cpu_has(cpu_allowed_features(), peaks[i].needs)),
+                       "%s: %s %s needs nothing", masks[m], peaks[i].isa, peaks[i].kind);
+            if (cpu_has(cpu_allowed_features(), peaks[i].needs)) {
+                double once = peaks[i].run(1), often = peaks[i].run(1000);
+                check_true(isfinite(once) && once > 0 && often == 1000 * once,
+                           "%s: %s %s: %g operations in a round, %g in 1000", masks[m],
+                           peaks[i].isa, peaks[i].kind, once, often);
+                ran++;
+            }
+        }
+    }
+    kernels table;
+    memset(&table, 0, sizeof(table));
+    kernels_select(cpu_detect_features(), &table);
+    check_true((ran > 0) == (strcmp(table.isa[0], "ref") != 0), "%zu peaks ran", ran);
+    unsetenv("VL2_CPU");
+    if (copy != NULL) {
+        setenv("VL2_CPU", copy, 1);
+    }
+    free(copy);
+}
+
 static void test_detection(void)
 {
     cpu_info info;
@@ -167,5 +210,6 @@ void test_cpu(void)
     test_names();
     test_environment();
     test_whole_isa();
+    test_peaks();
     test_detection();
 }

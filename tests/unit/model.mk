@@ -1,5 +1,5 @@
-model_tests = tests/unit/test_config tests/unit/test_joining tests/unit/test_model \
-	tests/unit/test_rope tests/unit/test_router tests/unit/test_sampler
+model_tests = tests/unit/test_config tests/unit/test_joining tests/unit/test_kvcache \
+	tests/unit/test_model tests/unit/test_rope tests/unit/test_router tests/unit/test_sampler
 check_PROGRAMS += $(model_tests)
 TESTS += $(model_tests)
 model_data = tests/unit/test_model_data.c tests/unit/test_model_data.h tests/test.h
@@ -10,6 +10,9 @@ tests_unit_test_config_LDADD = $(test_ldadd)
 tests_unit_test_joining_SOURCES = tests/unit/test_joining.c tests/test.h
 tests_unit_test_joining_CPPFLAGS = $(test_cppflags)
 tests_unit_test_joining_LDADD = $(test_ldadd)
+tests_unit_test_kvcache_SOURCES = tests/unit/test_kvcache.c $(model_data)
+tests_unit_test_kvcache_CPPFLAGS = $(test_cppflags)
+tests_unit_test_kvcache_LDADD = $(test_ldadd)
 tests_unit_test_model_SOURCES = tests/unit/test_model.c $(model_data) $(model_oracle)
 tests_unit_test_model_CPPFLAGS = $(test_cppflags)
 tests_unit_test_model_LDADD = $(test_ldadd)
@@ -24,7 +27,8 @@ tests_unit_test_sampler_CPPFLAGS = $(test_cppflags)
 tests_unit_test_sampler_LDADD = $(test_ldadd)
 
 engine_tests = tests/unit/test_engine tests/unit/test_engine_files tests/unit/test_calibrate \
-	tests/unit/test_compare tests/unit/test_comparison tests/unit/test_packed_model
+	tests/unit/test_compare tests/unit/test_comparison tests/unit/test_packed_model \
+	tests/unit/test_random_weights
 check_PROGRAMS += $(engine_tests)
 TESTS += $(engine_tests)
 tests_unit_test_engine_SOURCES = tests/unit/test_engine.c $(model_data)
@@ -45,3 +49,6 @@ tests_unit_test_comparison_LDADD = $(test_ldadd)
 tests_unit_test_packed_model_SOURCES = tests/unit/test_packed_model.c $(model_data)
 tests_unit_test_packed_model_CPPFLAGS = $(test_cppflags)
 tests_unit_test_packed_model_LDADD = $(test_ldadd)
+tests_unit_test_random_weights_SOURCES = tests/unit/test_random_weights.c $(model_data)
+tests_unit_test_random_weights_CPPFLAGS = $(test_cppflags)
+tests_unit_test_random_weights_LDADD = $(test_ldadd)
