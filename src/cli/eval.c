@@ -102,8 +102,8 @@ static void summarize(const eval_run *run, double seconds)
         asked += now;
         tokens += now ? result->completion_tokens : 0;
     }
-    fprintf(stderr, "[%zu tasks answered, %zu kept from before: %s, %zu tokens]\n", asked, kept,
-            format_duration(seconds, duration), tokens);
+    fprintf(stderr, "[%zu task%s answered, %zu kept from before: %s, %zu tokens]\n", asked,
+            asked == 1 ? "" : "s", kept, format_duration(seconds, duration), tokens);
 }
 
 /* Whatever ends the run, what is finished is shown. */
