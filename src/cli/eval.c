@@ -158,7 +158,8 @@ static int run_eval(const arguments *arguments)
     if (request_model_path(arguments) == NULL) {
         return EXIT_CODE_USAGE;
     }
-    if (argument(arguments, OPTION_RESTART)->on && argument(arguments, OPTION_OUTPUT)->text == NULL) {
+    bool output = argument(arguments, OPTION_OUTPUT)->text != NULL;
+    if (argument(arguments, OPTION_RESTART)->on && !output) {
         return fail_usage(arguments->command, "--restart needs --output");
     }
     int code = read_tasks(arguments, file, &tasks);

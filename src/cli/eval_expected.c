@@ -243,7 +243,8 @@ static vl2_status read_kind(const eval_reader *reader, const json_t *kind, eval_
             return VL2_OK;
         }
     }
-    return eval_fail(reader, "kind", kind, "\"exact\", \"number\", \"box\", \"choice\" or \"anls\"");
+    return eval_fail(reader, "kind", kind,
+                     "\"exact\", \"number\", \"box\", \"choice\" or \"anls\"");
 }
 
 static vl2_status read_group(const eval_reader *reader, const json_t *group,

@@ -17,9 +17,9 @@ typedef struct score_text {
  * SCORE_NO_MEMORY. */
 double score_exact(score_text answer, score_text accepted);
 
-/* Average normalised Levenshtein similarity of one accepted answer (Biten et al., "Scene Text Visual
- * Question Answering", 2019): 1 - distance / length of the longer one, in characters, without regard
- * to case and blanks; below 0.5 it is 0, as in the evaluation script of DocVQA. SCORE_NO_MEMORY. */
+/* Average normalised Levenshtein similarity of one accepted answer (Biten et al., "Scene Text
+ * Visual Question Answering", 2019): 1 - distance / length of the longer one, in characters,
+ * without regard to case and blanks; below 0.5 it is 0. SCORE_NO_MEMORY. */
 double score_anls(score_text answer, score_text accepted);
 
 /* The first number of a text: digits with a sign, commas between thousands, a decimal point and an
