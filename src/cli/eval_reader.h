@@ -26,4 +26,9 @@ vl2_status eval_expected_read(const eval_reader *reader, const json_t *object, s
                               eval_expected **expected);
 void eval_expected_free(eval_expected *expected);
 
+/* Reads everything of a task but its id: task->json has the line. What is read before a failure
+ * is to be cleared too. */
+vl2_status eval_messages_read(const eval_reader *reader, eval_task *task);
+void eval_messages_clear(eval_task *task);
+
 #endif

@@ -35,7 +35,8 @@ check_PROGRAMS += tests/cli/test_eval_score tests/cli/test_eval_tasks
 TESTS += tests/cli/test_eval_score tests/cli/test_eval_tasks
 eval_scores = src/cli/characters.c src/cli/characters.h src/cli/eval_boxes.c src/cli/eval_score.c \
 	src/cli/eval_score.h src/cli/eval_text.c src/cli/eval_text.h
-eval_reader = $(eval_scores) src/cli/eval_expected.c src/cli/eval_reader.h src/cli/eval_tasks.c \
+eval_reader = $(eval_scores) src/cli/eval_expected.c src/cli/eval_messages.c src/cli/eval_reader.h \
+	src/cli/eval_tasks.c \
 	src/cli/eval_tasks.h
 tests_cli_test_eval_score_SOURCES = tests/cli/test_eval_score.c tests/test.h $(eval_scores)
 tests_cli_test_eval_score_CPPFLAGS = $(test_cppflags)

@@ -1,9 +1,8 @@
 /* Fuzzes eval_tasks_read: any file is read or refused with a sentence. By hand:
  *
  *     clang -g -O1 -fsanitize=fuzzer,address,undefined -D_GNU_SOURCE -Isrc \
- *         tests/fuzz/fuzz_eval_tasks.c src/cli/{eval_tasks,eval_expected,eval_score,eval_boxes}.c \
- *         src/cli/{eval_text,characters}.c -lvl2 -ljansson -lm -o fuzz_eval_tasks &&
- *         ./fuzz_eval_tasks CORPUS
+ *         tests/fuzz/fuzz_eval_tasks.c src/cli/eval_{tasks,messages,expected,score,boxes,text}.c \
+ *         src/cli/characters.c -lvl2 -ljansson -lm -o fuzz_eval_tasks && ./fuzz_eval_tasks CORPUS
  */
 #include "cli/eval_tasks.h"
 
