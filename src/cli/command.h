@@ -23,7 +23,8 @@ typedef enum command_bit {
     COMMAND_CALIBRATE = 1 << 12,
     COMMAND_UNPACK = 1 << 13,
     COMMAND_PACK = 1 << 14,
-    COMMAND_BENCH = 1 << 15
+    COMMAND_BENCH = 1 << 15,
+    COMMAND_EVAL = 1 << 16
 } command_bit;
 
 typedef struct command {
@@ -39,7 +40,7 @@ typedef struct command {
 
 extern const command command_ask, command_chat, command_ground, command_info, command_tokenize,
     command_tiles, command_boxes, command_trace, command_synth, command_verify, command_compare,
-    command_calibrate, command_unpack, command_pack, command_bench;
+    command_calibrate, command_unpack, command_pack, command_bench, command_eval;
 
 /* All subcommands in the order of vl2 --help, NULL at the end. */
 extern const command *const commands[];

@@ -10,6 +10,11 @@ vl2_SOURCES = \
 	src/cli/unpack.c src/cli/verify.c \
 	src/cli/weight_groups.c src/cli/weight_groups.h \
 	src/cli/writing.c src/cli/writing.h \
+	src/cli/eval.c src/cli/eval_boxes.c src/cli/eval_expected.c src/cli/eval_judge.c src/cli/eval_messages.c \
+	src/cli/eval_output.c src/cli/eval_print.c src/cli/eval_reader.h src/cli/eval_run.c \
+	src/cli/eval_run.h src/cli/eval_score.c src/cli/eval_score.h src/cli/eval_tasks.c \
+	src/cli/eval_tasks.h src/cli/eval_text.c src/cli/eval_text.h \
+	src/cli/characters.c src/cli/characters.h \
 	src/cli/arguments.c src/cli/arguments.h \
 	src/cli/detections.c src/cli/detections.h \
 	src/cli/failure.c src/cli/failure.h \

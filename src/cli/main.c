@@ -16,7 +16,7 @@ const command *const commands[] = {
     &command_ask,   &command_chat,   &command_ground, &command_info,    &command_tokenize,
     &command_tiles, &command_boxes,  &command_trace,  &command_synth,   &command_pack,
     &command_verify, &command_unpack, &command_compare, &command_calibrate, &command_bench,
-    NULL,
+    &command_eval,  NULL,
 };
 
 const command *command_find(const char *name)
@@ -31,7 +31,7 @@ const command *command_find(const char *name)
 
 static int fail_unknown_command(const char *name)
 {
-    const char *names[16];
+    const char *names[32];
     size_t count = 0;
     for (; commands[count] != NULL && count < sizeof(names) / sizeof(names[0]); count++) {
         names[count] = commands[count]->name;

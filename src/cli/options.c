@@ -6,10 +6,11 @@
 #define ALL                                                                                        \
     (COMMAND_TOP | COMMAND_ASK | COMMAND_CHAT | COMMAND_GROUND | COMMAND_INFO | COMMAND_TOKENIZE | \
      COMMAND_TILES | COMMAND_BOXES | COMMAND_TRACE | COMMAND_SYNTH | COMMAND_VERIFY | \
-     COMMAND_COMPARE | COMMAND_CALIBRATE | COMMAND_UNPACK | COMMAND_PACK | COMMAND_BENCH)
+     COMMAND_COMPARE | COMMAND_CALIBRATE | COMMAND_UNPACK | COMMAND_PACK | COMMAND_BENCH | \
+     COMMAND_EVAL)
 #define ANSWERING (COMMAND_ASK | COMMAND_CHAT | COMMAND_GROUND)
 #define SAMPLING  (COMMAND_COMPARE | COMMAND_CALIBRATE)
-#define RUNNING   (ANSWERING | COMMAND_TRACE | SAMPLING)
+#define RUNNING   (ANSWERING | COMMAND_TRACE | SAMPLING | COMMAND_EVAL)
 #define WORKING                                                                                    \
     (RUNNING | COMMAND_SYNTH | COMMAND_VERIFY | COMMAND_UNPACK | COMMAND_PACK | COMMAND_BENCH)
 
@@ -29,7 +30,8 @@
 /* Columns: id, group, name, letter, argument and kind, default, commands, help. */
 static const option table[] = {
     {OPTION_MODEL, INPUT, "model", 'm', TEXT("MODEL"), NULL,
-     ANSWERING | COMMAND_TRACE | COMMAND_CALIBRATE | COMMAND_INFO | COMMAND_TILES | COMMAND_BENCH,
+     ANSWERING | COMMAND_TRACE | COMMAND_CALIBRATE | COMMAND_EVAL | COMMAND_INFO | COMMAND_TILES |
+         COMMAND_BENCH,
      "The model: a packed file (.vl2), or a folder with config.json, tokenizer.json and "
      "*.safetensors, as published"},
     {OPTION_MODEL, INPUT, "model", 'm', TEXT("MODEL"), NULL, COMMAND_TOKENIZE,
@@ -75,6 +77,11 @@ static const option table[] = {
     {OPTION_CONVERSATION, INPUT, "conversation", 0, LIST("FILE"), NULL, SAMPLING,
      "A conversation to run, a JSON list of {\"role\", \"content\", \"images\"}, or a text file "
      "(.txt) that is one message of a user; give the option again, or more files behind it"},
+    {OPTION_TASKS, INPUT, "tasks", 0, TEXT("FILE"), NULL, COMMAND_EVAL,
+     "The questions, one JSON object per line: {\"id\", \"images\", \"question\", \"answer\", "
+     "\"kind\"}; pictures are looked for beside the file"},
+    {OPTION_LIMIT, INPUT, "limit", 0, INTEGER(0, 1e9), "0", COMMAND_EVAL,
+     "Only the first N tasks of the file; 0: all"},
     {OPTION_TILE, INPUT, "tile", 0, INTEGER(0, 1e6), "0", COMMAND_TRACE,
      "The tile, counted over all pictures from 0, whose vision_out and projector_out are written"},
     {OPTION_MAX_PIXELS, INPUT, "max-pixels", 0, INTEGER(1, 1e12), "178956970",
@@ -98,7 +105,8 @@ static const option table[] = {
     {OPTION_SKIP_SPECIAL, INPUT, "skip-special", 0, SWITCH, NULL, COMMAND_TOKENIZE,
      "Leave special tokens out of the decoded text"},
 
-    {OPTION_PREDICT, ANSWER, "predict", 'n', INTEGER_OR(1, 1e6), "512", ANSWERING,
+    {OPTION_PREDICT, ANSWER, "predict", 'n', INTEGER_OR(1, 1e6), "512",
+     ANSWERING | COMMAND_EVAL,
      "Most tokens of the answer; -1: as many as fit into the context"},
     {OPTION_PREDICT, ANSWER, "predict", 'n', INTEGER(1, 1e6), "24", COMMAND_TRACE,
      "Greedy tokens to generate; the end token does not stop them"},
@@ -143,6 +151,9 @@ static const option table[] = {
     {OPTION_THREADS, MACHINE, "threads", 't', TEXT("N,..."), "0", COMMAND_BENCH,
      "Threads; 0: one for each core that this process may use; several numbers: all is measured "
      "with each"},
+    {OPTION_JOBS, MACHINE, "jobs", 'j', INTEGER(1, 256), "1", COMMAND_EVAL,
+     "Tasks that are answered at a time; they share the threads, and each needs a KV cache. The "
+     "answers are the same"},
     {OPTION_REPEAT, MACHINE, "repeat", 0, INTEGER(1, 1000), "5", COMMAND_BENCH,
      "Runs of each measurement, behind one that warms up; medians are shown"},
     {OPTION_VERIFY, MACHINE, "verify", 0, CHOICE("use|off|all"), "use", RUNNING,
@@ -156,6 +167,11 @@ static const option table[] = {
      "The folder to write; it is made if it is missing"},
     {OPTION_OUTPUT, OUTPUT, "output", 'o', TEXT("FILE"), NULL, COMMAND_CALIBRATE,
      "The file to write, for vl2 pack --importance"},
+    {OPTION_OUTPUT, OUTPUT, "output", 'o', TEXT("FILE"), NULL, COMMAND_EVAL,
+     "Write a line of JSON for each finished task. Tasks that the file has already are not asked "
+     "again, so that an interrupted run goes on"},
+    {OPTION_RESTART, OUTPUT, "restart", 0, SWITCH, NULL, COMMAND_EVAL,
+     "Begin the file of --output anew"},
     {OPTION_TYPE, OUTPUT, "type", 0, CHOICE("source|bf16|f32"), "source", COMMAND_UNPACK,
      "Type of the numbers to write: as they were in the checkpoint, or all of them in one"},
     {OPTION_OUTPUT, OUTPUT, "output", 'o', TEXT("FILE"), NULL, COMMAND_PACK, "The file to write"},
@@ -171,7 +187,7 @@ static const option table[] = {
      "Write a copy of the picture with the boxes drawn on it, as PNG"},
     {OPTION_JSON, OUTPUT, "json", 0, SWITCH, NULL,
      COMMAND_ASK | COMMAND_GROUND | COMMAND_INFO | COMMAND_VERIFY | COMMAND_COMPARE |
-         COMMAND_BENCH,
+         COMMAND_BENCH | COMMAND_EVAL,
      "Print one JSON object instead of text"},
     {OPTION_JSON, OUTPUT, "json", 0, SWITCH, NULL, COMMAND_BOXES,
      "Print what the reference extracts: a list of {\"label\", \"box_px\"}, or null"},

@@ -91,6 +91,17 @@ static int terminal_columns(void)
     return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1 ? size.ws_col : 80;
 }
 
+static void draw(progress *progress, const char *line)
+{
+    if (progress->terminal) {
+        fprintf(stderr, "\r\033[K%.*s", terminal_columns() - 1, line);
+        progress->drawn = true;
+    } else {
+        fprintf(stderr, "%s\n", line);
+    }
+    fflush(stderr);
+}
+
 void progress_report(const vl2_progress *report, void *user)
 {
     progress *progress = user;
@@ -106,13 +117,16 @@ void progress_report(const vl2_progress *report, void *user)
     progress->drawn_at = time;
     char line[LINE_SIZE];
     describe(report, line);
-    if (progress->terminal) {
-        fprintf(stderr, "\r\033[K%.*s", terminal_columns() - 1, line);
-        progress->drawn = true;
-    } else {
-        fprintf(stderr, "%s\n", line);
+    draw(progress, line);
+}
+
+void progress_line(progress *progress, const char *line, bool last)
+{
+    double time = progress_clock(), pause = progress->terminal ? 0.1 : 1;
+    if (progress->active && (last || time - progress->drawn_at >= pause)) {
+        progress->drawn_at = time;
+        draw(progress, line);
     }
-    fflush(stderr);
 }
 
 void progress_clear(progress *progress)

@@ -19,6 +19,9 @@ typedef struct progress {
 void progress_init(progress *progress, const arguments *arguments, bool streams);
 /* For the library: `user` is a progress. Redraws at most ten times a second. */
 void progress_report(const vl2_progress *report, void *user);
+/* The same for a line of the program's own, which goes over a longer piece of work than a stage of
+ * the library. `last`: it is shown however soon it comes. */
+void progress_line(progress *progress, const char *line, bool last);
 /* Seconds of a clock that only goes forward. */
 double progress_clock(void);
 /* Removes the line; before anything else is printed. */

@@ -1,4 +1,5 @@
 #include "cli/streams.h"
+#include "cli/characters.h"
 #include "cli/failure.h"
 
 #include <errno.h>
@@ -98,31 +99,6 @@ int print_json(const command *command, json_t *value)
     putchar('\n');
     free(text);
     return EXIT_CODE_OK;
-}
-
-/* Bytes of the well-formed UTF-8 character at text, or 0 (Unicode, table 3-7). */
-static size_t character_size(const unsigned char *text, size_t size)
-{
-    unsigned char lead = text[0], least = 0x80, most = 0xBF;
-    size_t length = lead < 0x80   ? 1
-                    : lead < 0xC2 ? 0
-                    : lead < 0xE0 ? 2
-                    : lead < 0xF0 ? 3
-                    : lead < 0xF5 ? 4
-                                  : 0;
-    if (length > size) {
-        return 0;
-    }
-    least = lead == 0xE0 ? 0xA0 : lead == 0xF0 ? 0x90 : least;
-    most = lead == 0xED ? 0x9F : lead == 0xF4 ? 0x8F : most;
-    for (size_t i = 1; i < length; i++) {
-        if (text[i] < least || text[i] > most) {
-            return 0;
-        }
-        least = 0x80;
-        most = 0xBF;
-    }
-    return length;
 }
 
 json_t *json_text(const char *text, size_t size)

@@ -5,7 +5,7 @@ _vl2()
     local words
     COMPREPLY=()
     if ((COMP_CWORD == 1)); then
-        words="ask chat ground info tokenize tiles boxes trace synth pack verify unpack compare calibrate bench help --json --cpu --version --help -h"
+        words="ask chat ground info tokenize tiles boxes trace synth pack verify unpack compare calibrate bench eval help --json --cpu --version --help -h"
         mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")
         return
     fi
@@ -21,17 +21,17 @@ _vl2()
     boxes:--size) return ;;
     esac
     case $before in
-    --output|-o|--model|-m|--lora|--image|--file|-f|--conversation|--draw|--importance|--output|-o)
+    --output|-o|--model|-m|--lora|--image|--file|-f|--conversation|--draw|--importance|--output|-o|--tasks)
         compopt -o filenames
         mapfile -t COMPREPLY < <(compgen -f -- "$word")
         return
         ;;
-    --prompt|-p|--system|--stop|--max-pixels|--predict|-n|--top-k|--seed|-s|--ctx-size|-c|--chunk|--threads|-t|--tile|--level|--positions|--repeat|--temp|--top-p|--min-p|--repeat-penalty|--threshold)
+    --prompt|-p|--system|--stop|--max-pixels|--predict|-n|--top-k|--seed|-s|--ctx-size|-c|--chunk|--threads|-t|--tile|--level|--positions|--repeat|--limit|--jobs|-j|--temp|--top-p|--min-p|--repeat-penalty|--threshold)
         return
         ;;
     esac
     case $command in
-    help) words="ask chat ground info tokenize tiles boxes trace synth pack verify unpack compare calibrate bench" ;;
+    help) words="ask chat ground info tokenize tiles boxes trace synth pack verify unpack compare calibrate bench eval" ;;
     ask) words="--model -m --image --prompt -p --file -f --system --conversation --max-pixels --predict -n --temp --top-k --top-p --min-p --repeat-penalty --penalize-prompt --seed -s --stop --ignore-eos --ctx-size -c --chunk --kv-type --threads -t --verify --json --progress --no-progress --quiet -q --verbose -v --help -h" ;;
     chat) words="--model -m --image --system --conversation --max-pixels --predict -n --temp --top-k --top-p --min-p --repeat-penalty --penalize-prompt --seed -s --stop --ignore-eos --ctx-size -c --chunk --kv-type --threads -t --verify --progress --no-progress --quiet -q --verbose -v --help -h" ;;
     ground) words="--model -m --image --max-pixels --predict -n --temp --top-k --top-p --min-p --repeat-penalty --penalize-prompt --seed -s --ctx-size -c --chunk --kv-type --threads -t --verify --draw --json --progress --no-progress --quiet -q --verbose -v --help -h" ;;
@@ -47,6 +47,7 @@ _vl2()
     compare) words="--conversation --max-pixels --predict -n --positions --ctx-size -c --chunk --kv-type --threads -t --verify --json --progress --no-progress --quiet -q --verbose -v --help -h" ;;
     calibrate) words="--model -m --conversation --max-pixels --predict -n --ctx-size -c --chunk --kv-type --threads -t --verify --output -o --progress --no-progress --quiet -q --verbose -v --help -h" ;;
     bench) words="--model -m --quant --only --prompts --contexts --quick --size --seed -s --predict -n --chunk --kv-type --threads -t --repeat --json --progress --no-progress --quiet -q --verbose -v --help -h" ;;
+    eval) words="--model -m --tasks --limit --max-pixels --predict -n --ctx-size -c --chunk --kv-type --threads -t --jobs -j --verify --output -o --restart --json --progress --no-progress --quiet -q --verbose -v --help -h" ;;
     *) return ;;
     esac
     if [[ $word == -* || $command == help ]]; then

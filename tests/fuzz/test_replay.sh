@@ -11,3 +11,4 @@ VL2_FUZZ_TOKENIZER=$data/text/reduced-128k.json "$build/fuzz_tokenizer" \
     "$data/text/reduced-100k.json" "$data/text/strings.jsonl" "$data/text/prompts.json"
 "$build/fuzz_tokenizer_compiled" "$data/text/compiled"
 "$build/fuzz_config" "$data/config"
+"$build/fuzz_eval_tasks" "$data/eval"
