@@ -7,6 +7,7 @@ tests_kernels_test_kernels_SOURCES = \
 	tests/kernels/test_attention.c \
 	tests/kernels/test_cpu.c \
 	tests/kernels/test_kernels.c \
+	tests/kernels/test_many.c \
 	tests/kernels/test_matmul.c \
 	tests/kernels/test_norm.c \
 	tests/kernels/test_packed.c \
@@ -35,9 +36,11 @@ tests_kernels_bench_kernels_SOURCES = \
 	tests/kernels/bench.h \
 	tests/kernels/bench_attention.c \
 	tests/kernels/bench_kernels.c \
+	tests/kernels/bench_many.c \
 	tests/kernels/bench_packed.c \
 	tests/kernels/harness.c tests/kernels/harness.h
-tests_kernels_bench_kernels_LDADD = $(simd_libs)
+tests_kernels_bench_kernels_CPPFLAGS = $(AM_CPPFLAGS) $(OPENBLAS_CFLAGS)
+tests_kernels_bench_kernels_LDADD = $(simd_libs) $(OPENBLAS_LIBS)
 
 dist_noinst_SCRIPTS += scripts/check-arm.sh
 
