@@ -82,9 +82,10 @@ libsimd_avx512_la_SOURCES = $(simd_lanes) \
 libsimd_vnni_la_CFLAGS = $(libsimd_avx512_la_CFLAGS) -mavx512vnni
 libsimd_vnni_la_SOURCES = $(simd_lanes) simd/x86/dot_vnni.h simd/x86/packed_vnni.c \
 	simd/x86/packed_many_vnni.c
-libsimd_amx_la_CFLAGS = $(libsimd_avx512_la_CFLAGS) -mamx-tile -mamx-int8
-libsimd_amx_la_SOURCES = $(simd_lanes) simd/x86/amx_config.h simd/x86/packed_many_amx.c \
-	simd/x86/peak_amx.c
+libsimd_amx_la_CFLAGS = $(libsimd_avx512_la_CFLAGS) -mavx512bf16 -mamx-tile -mamx-int8 \
+	-mamx-bf16
+libsimd_amx_la_SOURCES = $(simd_lanes) simd/x86/amx_config.h simd/x86/matmul_many_amx.c \
+	simd/x86/packed_many_amx.c simd/x86/peak_amx.c
 else
 if ARCH_ARM
 libsimd_la_SOURCES += simd/arm/arm.h simd/arm/cpu_arm.c simd/arm/init_arm.c simd/arm/peak.h

@@ -20,10 +20,33 @@ static size_t inputs_of(weight w)
     return inputs;
 }
 
-/* A widened panel, or a result that is to be added; then a bias. */
+/* Plain weights of this type times many rows: our kernel, or NULL where there is none but the
+ * reference. Then OpenBLAS is faster. */
+static kernel_matmul_many *many_kernel(const kernels *kernels, data_type type)
+{
+    kernel_slot slot = type == DATA_BF16  ? KERNEL_matmul_many_bf16
+                       : type == DATA_F16 ? KERNEL_matmul_many_f16
+                                          : KERNEL_matmul_many_f32;
+    if (strcmp(kernels->isa[slot], "ref") == 0) {
+        return NULL;
+    }
+    return type == DATA_BF16  ? kernels->matmul_many_bf16
+           : type == DATA_F16 ? kernels->matmul_many_f16
+                              : kernels->matmul_many_f32;
+}
+
+/* What many_rows needs: the kernels' scratch, or a panel widened for OpenBLAS. */
+static size_t many_floats(const kernels *kernels, size_t inputs)
+{
+    bool own = many_kernel(kernels, DATA_F32) != NULL && many_kernel(kernels, DATA_BF16) != NULL &&
+               many_kernel(kernels, DATA_F16) != NULL;
+    return own ? MATMUL_MANY_SCRATCH / sizeof(float) : LINEAR_WIDE_PANEL * inputs;
+}
+
+/* That, or a result that is to be added; then a bias. */
 vl2_status linear_reserve(compute *compute, size_t rows, size_t inputs, vl2_error *error)
 {
-    size_t widened = LINEAR_WIDE_PANEL * inputs;
+    size_t widened = many_floats(compute->kernels, inputs);
     size_t block = (size_t)LINEAR_PANEL * (rows < LINEAR_ROW_BLOCK ? rows : LINEAR_ROW_BLOCK);
     vl2_status status =
         compute_reserve(compute, (widened > block ? widened : block) + LINEAR_WIDE_PANEL, error);
@@ -92,15 +115,28 @@ static void add_rows(const linear_call *call, size_t first, size_t count, const 
     }
 }
 
-/* Many rows of x: the panel is widened into scratch, then multiplied by OpenBLAS. */
+/* Many rows of x: weights and x are laid out in scratch for our kernel, or the panel is widened
+ * there and multiplied by OpenBLAS. */
 static void many_rows(const compute *compute, const linear_call *call, size_t first, size_t count,
-                      float *panel)
+                      float *scratch)
 {
     size_t inputs = inputs_of(call->w);
-    weight_widen(compute->kernels, call->w, first * inputs, count * inputs, panel);
+    data_type type = call->w->tensor.type;
+    kernel_matmul_many *kernel = many_kernel(compute->kernels, type);
+    float *y = panel_outputs(call, first);
+    if (kernel != NULL) {
+        const char *w = (const char *)call->w->tensor.data + first * inputs * data_type_size(type);
+        const many_call many = {.weight = w, .row_stride = inputs, .rows = count, .k = inputs,
+                                .x = call->x, .x_stride = call->x_stride, .batch = call->rows,
+                                .y = y, .y_stride = call->y_stride, .add = call->add,
+                                .scratch = scratch};
+        kernel(&many);
+        return;
+    }
+    weight_widen(compute->kernels, call->w, first * inputs, count * inputs, scratch);
     cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)call->rows, (int)count, (int)inputs,
-                1.0f, call->x, (int)call->x_stride, panel, (int)inputs, call->add ? 1.0f : 0.0f,
-                panel_outputs(call, first), (int)call->y_stride);
+                1.0f, call->x, (int)call->x_stride, scratch, (int)inputs, call->add ? 1.0f : 0.0f,
+                y, (int)call->y_stride);
 }
 
 /* Packed weights, any number of rows. */

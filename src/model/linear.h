@@ -10,13 +10,14 @@
  * on the sizes alone, never on the number of threads, so that results do not either. */
 #define LINEAR_PANEL 128
 
-/* Outputs and rows of one task where x has many rows: sgemm packs both anew for each task, so
+/* Outputs and rows of one task where x has many rows: both are laid out anew for each task, so
  * pieces are larger. */
 #define LINEAR_WIDE_PANEL 384
 #define LINEAR_ROW_BLOCK  512
 
-/* Up to this many rows of x the weights are read directly, once; above, plain weights are widened
- * to f32 and go through sgemm, and packed ones are decoded once for all rows. */
+/* Up to this many rows of x the weights are read directly, once; above, plain weights are laid out
+ * for matmul_many (on processors without one: widened to f32 for sgemm), and packed ones are decoded
+ * once for all rows. */
 #define LINEAR_FEW        8
 #define LINEAR_FEW_PACKED 16
 
