@@ -238,6 +238,10 @@ void kernels_select(cpu_features features, kernels *table);
  * caller to report; the table is filled then as if VL2_CPU were not set. */
 const char *kernels_default(kernels *table);
 
+/* Up to how many rows of x matmul_few is as fast as the kernel of a slot matmul_many; SIZE_MAX if
+ * that is the reference. */
+size_t kernels_few_rows(const kernels *table, kernel_slot many);
+
 /* "widen_bf16"; NULL outside the list. */
 const char *kernel_name(int slot);
 
