@@ -1,9 +1,9 @@
 /* matmul_many_bf16 with AMX tiles: see simd/kernels.h.
  *
- * A number of x goes as two bf16, x = high + low, so that 16 bits of it count; weights are bf16 and
- * go as they are. Weights of MATMUL_MANY_OUTPUTS outputs by MATMUL_MANY_DEPTH inputs lie in L2 as
- * tiles, 16 pairs of inputs by 16 outputs, and 32 rows of x in L1 as tiles of 16 rows by 32 inputs.
- * 32 rows by 32 outputs go together: a tile of weights serves both parts of two tiles of x.
+ * A number of x goes as the sum of three bf16, PARTS, which is all of its 24 bits; weights are bf16
+ * and go as they are. Weights of MATMUL_MANY_OUTPUTS outputs by MATMUL_MANY_DEPTH inputs lie in L2
+ * as tiles, 16 pairs of inputs by 16 outputs, and 32 rows of x in L1 as tiles of 16 rows by 32
+ * inputs. 32 rows by 32 outputs go together: a tile of weights serves the parts of two tiles of x.
  *
  * The sums stay in their tiles over the inputs of a part and go on from y in the next: an output is
  * one chain over the inputs, 32 of them a step, whatever else is computed. The processor takes
@@ -17,6 +17,7 @@
 #define INPUTS     (2 * TILE)   /* bf16 in a row of a tile */
 #define TILE_BYTES 64           /* of one row */
 #define ROW_TILES  (MATMUL_MANY_ROWS / TILE)
+#define PARTS      ((size_t)3)
 #define PANELS     ((size_t)2)
 #define WIDTH      (PANELS * TILE) /* outputs that go together */
 #define STEPS_MAX  (MATMUL_MANY_DEPTH / INPUTS)
@@ -32,7 +33,7 @@ typedef struct bf16_tile {
 /* What lies in scratch. */
 typedef struct many_tiles {
     bf16_tile weights[MATMUL_MANY_OUTPUTS / TILE][STEPS_MAX]; /* rows are pairs of inputs */
-    bf16_tile x[ROW_TILES][STEPS_MAX][2];                     /* high, low */
+    bf16_tile x[ROW_TILES][STEPS_MAX][PARTS];
     float sums[MATMUL_MANY_ROWS][WIDTH];                      /* where y has no whole tiles */
 } many_tiles;
 
@@ -103,14 +104,23 @@ LANES_INLINE void load_row(const float *x, size_t n, lanes out[2])
     }
 }
 
-/* x = high + low: high is x rounded to bf16, low what is missing, rounded. */
-LANES_INLINE void split_row(const lanes x[2], uint16_t *high, uint16_t *low)
+/* 16 of the 32 bf16 in a register, widened. */
+LANES_INLINE lanes widen_half(__m256i half)
 {
-    const __m512i rounded = (__m512i)_mm512_cvtne2ps_pbh(x[1], x[0]);
-    _mm512_store_si512(high, rounded);
-    const lanes first = lanes_subtract(x[0], lanes_load_bf16(high));
-    const lanes second = lanes_subtract(x[1], lanes_load_bf16(high + LANES));
-    _mm512_store_si512(low, (__m512i)_mm512_cvtne2ps_pbh(second, first));
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(half), 16));
+}
+
+/* Row `row` of the tiles of all parts: the first is x rounded to bf16, the next what is missing
+ * from that, rounded. */
+LANES_INLINE void split_row(lanes first, lanes second, bf16_tile parts[PARTS], size_t row)
+{
+#pragma GCC unroll 3
+    for (size_t part = 0; part < PARTS; part++) {
+        const __m512i rounded = (__m512i)_mm512_cvtne2ps_pbh(second, first);
+        _mm512_store_si512(parts[part].of[row], rounded);
+        first = lanes_subtract(first, widen_half(_mm512_castsi512_si256(rounded)));
+        second = lanes_subtract(second, widen_half(_mm512_extracti64x4_epi64(rounded, 1)));
+    }
 }
 
 /* Rows b to b + rows - 1 of x into `tiles` tiles; rows that do not exist become 0. */
@@ -120,15 +130,14 @@ static void pack_rows(const many_part *part, size_t b, size_t rows, size_t tiles
     for (size_t r = 0; r < tiles * TILE; r++) {
         const float *x = call->x + (b + r) * call->x_stride + part->first;
         for (size_t step = 0; step < part->steps; step++) {
-            bf16_tile *tile = part->tiles->x[r / TILE][step];
             lanes of[2];
             load_row(x + step * INPUTS, r < rows ? part->depth - step * INPUTS : 0, of);
-            split_row(of, tile[0].of[r % TILE], tile[1].of[r % TILE]);
+            split_row(of[0], of[1], part->tiles->x[r / TILE][step], r % TILE);
         }
     }
 }
 
-/* Tiles 0 to 3: sums of the row tiles by the panels; 4, 5: x, high and low; 6, 7: weights. */
+/* Tiles 0 to 3: sums of the row tiles by the panels; 4, 5: x; 6, 7: weights. */
 LANES_INLINE void load_sums(const float *y, size_t stride, size_t tiles, bool add)
 {
     if (!add) {
@@ -163,22 +172,17 @@ LANES_INLINE void multiply_panels(const many_part *part, size_t n, size_t tiles)
     const bf16_tile *right = part->tiles->weights[n / TILE + 1];
     for (size_t step = 0; step < part->steps; step++) {
         _tile_loadd(6, &left[step], TILE_BYTES);
-        _tile_loadd(4, &part->tiles->x[0][step][0], TILE_BYTES);
-        _tile_dpbf16ps(0, 4, 6);
         _tile_loadd(7, &right[step], TILE_BYTES);
-        _tile_dpbf16ps(1, 4, 7);
-        if (tiles == 2) {
-            _tile_loadd(5, &part->tiles->x[1][step][0], TILE_BYTES);
-            _tile_dpbf16ps(2, 5, 6);
-            _tile_dpbf16ps(3, 5, 7);
-        }
-        _tile_loadd(4, &part->tiles->x[0][step][1], TILE_BYTES);
-        _tile_dpbf16ps(0, 4, 6);
-        _tile_dpbf16ps(1, 4, 7);
-        if (tiles == 2) {
-            _tile_loadd(5, &part->tiles->x[1][step][1], TILE_BYTES);
-            _tile_dpbf16ps(2, 5, 6);
-            _tile_dpbf16ps(3, 5, 7);
+#pragma GCC unroll 3
+        for (size_t i = 0; i < PARTS; i++) {
+            _tile_loadd(4, &part->tiles->x[0][step][i], TILE_BYTES);
+            _tile_dpbf16ps(0, 4, 6);
+            _tile_dpbf16ps(1, 4, 7);
+            if (tiles == 2) {
+                _tile_loadd(5, &part->tiles->x[1][step][i], TILE_BYTES);
+                _tile_dpbf16ps(2, 5, 6);
+                _tile_dpbf16ps(3, 5, 7);
+            }
         }
     }
 }

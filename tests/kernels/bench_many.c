@@ -1,5 +1,5 @@
-/* Times matmul_many beside matmul_few, and beside sgemm of OpenBLAS with weights that are widened to
- * f32 before each call as whoever calls it has to: Gflop/s of one thread, a multiplication and an
+/* Times matmul_many beside matmul_few, and beside sgemm of OpenBLAS with weights widened to f32
+ * before each call, as whoever calls it has to: Gflop/s of one thread, a multiplication and an
  * addition being two. They take turns in one loop, the best of each counts. */
 #include "tests/kernels/bench.h"
 
