@@ -34,7 +34,7 @@ cpu_features cpu_allowed_features(void)
     return allowed;
 }
 
-/* Measured: simd/README.md. That of neon by counting instructions, that of amx is a guess. */
+/* Measured, see simd/README.md; those of amx and neon are guesses. */
 size_t kernels_few_rows(const kernels *table, kernel_slot many)
 {
     static const struct {
