@@ -4,7 +4,9 @@
 #include "simd/peak.h"
 #include "simd/ref/ref.h"
 
+#include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 
 void kernels_select(cpu_features features, kernels *table)
 {
@@ -30,6 +32,21 @@ cpu_features cpu_allowed_features(void)
     cpu_features available = cpu_detect_features(), allowed = available;
     cpu_parse_mask(getenv("VL2_CPU"), available, &allowed, NULL);
     return allowed;
+}
+
+/* Measured, see simd/README.md; those of amx and neon are guesses. */
+size_t kernels_few_rows(const kernels *table, kernel_slot many)
+{
+    static const struct {
+        const char *isa;
+        size_t rows;
+    } limits[] = {{"avx2", 48}, {"avx512", 96}, {"amx", 8}, {"neon", 16}};
+    for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {
+        if (strcmp(limits[i].isa, table->isa[many]) == 0) {
+            return limits[i].rows;
+        }
+    }
+    return SIZE_MAX;
 }
 
 const char *kernel_name(int slot)

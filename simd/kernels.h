@@ -114,6 +114,32 @@ typedef void kernel_matmul_packed(const packed_matrix *matrix, size_t first_row,
                                   const void *x, size_t x_stride, size_t batch, float *y,
                                   size_t y_stride);
 
+/* y[batch, rows]: y[b * y_stride + r] = sum over i of weight[r, i] * x[b * x_stride + i], added to
+ * what y holds if `add`; weights as they are stored, row_stride numbers apart. Compute bound, made
+ * for a batch of more than 8: weights and x are laid out in `scratch` once and used often.
+ * Tolerance for k to 16384: 2e-6 * (|y before| if `add` + sum |weight * x|).
+ * matmul_many_bf16 may take each x as the sum of three bf16 and subnormal numbers as 0 (isa "amx"):
+ * 2^-125 * sum (|weight| + |x|) more, for |x| < 2^127. */
+typedef struct many_call {
+    const void *weight;
+    size_t row_stride, rows, k;
+    const float *x;
+    size_t x_stride, batch;
+    float *y;
+    size_t y_stride;
+    bool add;
+    void *scratch; /* MATMUL_MANY_SCRATCH bytes, at a cache line; what they hold does not matter */
+} many_call;
+
+/* Outputs, inputs and rows of x that are laid out at a time: a good part of a small L2. */
+#define MATMUL_MANY_OUTPUTS ((size_t)384)
+#define MATMUL_MANY_DEPTH   ((size_t)256)
+#define MATMUL_MANY_ROWS    ((size_t)32)
+#define MATMUL_MANY_SCRATCH                                                                        \
+    ((MATMUL_MANY_OUTPUTS + MATMUL_MANY_ROWS) * MATMUL_MANY_DEPTH * sizeof(float))
+
+typedef void kernel_matmul_many(const many_call *call);
+
 /* c[rows, columns], rows c_stride floats apart:
  *     c[r, n] = sum over i of a[r * a_row + i * a_column] * b[i * b_stride + n],
  * added to what c holds if `add`. One chain of multiply-adds over i from 0 to k - 1, which starts
@@ -179,6 +205,9 @@ typedef void kernel_attention_end(const attention_state *state, size_t heads, fl
     X(kernel_packed_decode, packed_decode_rows)                                                    \
     X(kernel_matmul_packed, matmul_packed)                                                         \
     X(kernel_matmul_packed, matmul_packed_many)                                                    \
+    X(kernel_matmul_many, matmul_many_f32)                                                         \
+    X(kernel_matmul_many, matmul_many_bf16)                                                        \
+    X(kernel_matmul_many, matmul_many_f16)                                                         \
     X(kernel_product, product_f32)                                                                 \
     X(kernel_widen_int8, widen_int8)                                                               \
     X(kernel_attention_begin, attention_begin)                                                     \
@@ -208,6 +237,10 @@ void kernels_select(cpu_features features, kernels *table);
  * VL2_CPU that is unknown (borrowed from the environment; it ends at a comma or the NUL), for the
  * caller to report; the table is filled then as if VL2_CPU were not set. */
 const char *kernels_default(kernels *table);
+
+/* Up to how many rows of x matmul_few is as fast as the kernel of a slot matmul_many; SIZE_MAX if
+ * that is the reference. */
+size_t kernels_few_rows(const kernels *table, kernel_slot many);
 
 /* "widen_bf16"; NULL outside the list. */
 const char *kernel_name(int slot);

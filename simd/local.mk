@@ -26,9 +26,10 @@ simd_lanes = \
 	simd/lanes/activation.h simd/lanes/attention.h simd/lanes/attention_block.h \
 	simd/lanes/attention_state.h simd/lanes/bytes.h simd/lanes/common.h simd/lanes/exponential.h \
 	simd/lanes/many_chunk.h simd/lanes/many_dots.h simd/lanes/many_rows.h simd/lanes/many_words.h \
-	simd/lanes/matmul.h simd/lanes/product.h \
+	simd/lanes/matmul.h simd/lanes/matmul_many.h simd/lanes/product.h \
 	simd/lanes/norm.h simd/lanes/packed.h simd/lanes/packed_decode.h simd/lanes/packed_many.h \
-	simd/lanes/quantize.h simd/lanes/softmax.h simd/lanes/vector.h simd/lanes/widen.h
+	simd/lanes/quantize.h simd/lanes/softmax.h simd/lanes/vector.h simd/lanes/weights.h \
+	simd/lanes/widen.h
 
 if ARCH_X86
 libsimd_la_SOURCES += simd/x86/cpu_x86.c simd/x86/init_x86.c simd/x86/peak.h simd/x86/x86.h
@@ -44,6 +45,7 @@ libsimd_avx2_la_SOURCES = $(simd_lanes) \
 	simd/x86/dot_avx2.h \
 	simd/x86/lanes_avx2.h \
 	simd/x86/matmul_avx2.c \
+	simd/x86/matmul_many_avx2.c \
 	simd/x86/norm_avx2.c \
 	simd/x86/packed_avx2.c \
 	simd/x86/packed_decode_avx2.c \
@@ -66,6 +68,7 @@ libsimd_avx512_la_SOURCES = $(simd_lanes) \
 	simd/x86/dot_avx512.h \
 	simd/x86/lanes_avx512.h \
 	simd/x86/matmul_avx512.c \
+	simd/x86/matmul_many_avx512.c \
 	simd/x86/norm_avx512.c \
 	simd/x86/packed_avx512.c \
 	simd/x86/packed_decode_avx512.c \
@@ -79,9 +82,10 @@ libsimd_avx512_la_SOURCES = $(simd_lanes) \
 libsimd_vnni_la_CFLAGS = $(libsimd_avx512_la_CFLAGS) -mavx512vnni
 libsimd_vnni_la_SOURCES = $(simd_lanes) simd/x86/dot_vnni.h simd/x86/packed_vnni.c \
 	simd/x86/packed_many_vnni.c
-libsimd_amx_la_CFLAGS = $(libsimd_avx512_la_CFLAGS) -mamx-tile -mamx-int8
-libsimd_amx_la_SOURCES = $(simd_lanes) simd/x86/amx_config.h simd/x86/packed_many_amx.c \
-	simd/x86/peak_amx.c
+libsimd_amx_la_CFLAGS = $(libsimd_avx512_la_CFLAGS) -mavx512bf16 -mamx-tile -mamx-int8 \
+	-mamx-bf16
+libsimd_amx_la_SOURCES = $(simd_lanes) simd/x86/amx_config.h simd/x86/matmul_many_amx.c \
+	simd/x86/packed_many_amx.c simd/x86/peak_amx.c
 else
 if ARCH_ARM
 libsimd_la_SOURCES += simd/arm/arm.h simd/arm/cpu_arm.c simd/arm/init_arm.c simd/arm/peak.h
@@ -95,6 +99,7 @@ libsimd_neon_la_SOURCES = $(simd_lanes) \
 	simd/arm/dot_neon.h \
 	simd/arm/dot_operands.h \
 	simd/arm/lanes_neon.h \
+	simd/arm/matmul_many_neon.c \
 	simd/arm/matmul_neon.c \
 	simd/arm/norm_neon.c \
 	simd/arm/packed_decode_neon.c \

@@ -190,5 +190,42 @@ static inline double lanes_f64_sum(lanes_f64 sum)
     return vaddvq_f64(vaddq_f64(vaddq_f64(sum.sums[0], sum.sums[1]),
                                 vaddq_f64(sum.sums[2], sum.sums[3])));
 }
+static inline lanes lanes_bf16_even(lanes pairs)
+{
+    return lanes_pair(
+        vreinterpretq_f32_u32(vshlq_n_u32(vreinterpretq_u32_f32(pairs.val[0]), 16)),
+        vreinterpretq_f32_u32(vshlq_n_u32(vreinterpretq_u32_f32(pairs.val[1]), 16)));
+}
+static inline lanes lanes_bf16_odd(lanes pairs)
+{
+    const uint32x4_t upper = vdupq_n_u32(0xffff0000u);
+    return lanes_pair(
+        vreinterpretq_f32_u32(vandq_u32(vreinterpretq_u32_f32(pairs.val[0]), upper)),
+        vreinterpretq_f32_u32(vandq_u32(vreinterpretq_u32_f32(pairs.val[1]), upper)));
+}
+/* Of four rows the lower or upper four columns, as rows. */
+static inline __attribute__((always_inline)) void transpose_four(const lanes *rows, size_t half,
+                                                                 float32x4_t out[4])
+{
+    const float32x4_t even = vtrn1q_f32(rows[0].val[half], rows[1].val[half]);
+    const float32x4_t odd = vtrn2q_f32(rows[0].val[half], rows[1].val[half]);
+    const float32x4_t even_below = vtrn1q_f32(rows[2].val[half], rows[3].val[half]);
+    const float32x4_t odd_below = vtrn2q_f32(rows[2].val[half], rows[3].val[half]);
+    out[0] = vcombine_f32(vget_low_f32(even), vget_low_f32(even_below));
+    out[1] = vcombine_f32(vget_low_f32(odd), vget_low_f32(odd_below));
+    out[2] = vcombine_f32(vget_high_f32(even), vget_high_f32(even_below));
+    out[3] = vcombine_f32(vget_high_f32(odd), vget_high_f32(odd_below));
+}
+static inline __attribute__((always_inline)) void lanes_transpose(lanes rows[LANES])
+{
+    float32x4_t quarters[2][2][4]; /* [columns][rows]: four by four */
+    for (size_t half = 0; half < 2; half++) {
+        transpose_four(rows, half, quarters[half][0]);
+        transpose_four(rows + 4, half, quarters[half][1]);
+    }
+    for (size_t i = 0; i < LANES; i++) {
+        rows[i] = lanes_pair(quarters[i / 4][0][i % 4], quarters[i / 4][1][i % 4]);
+    }
+}
 
 #endif

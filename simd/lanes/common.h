@@ -15,8 +15,12 @@
  *                                                       gives 0 and n = 128 infinity
  *   lanes_sum, lanes_largest                            over all lanes, in a fixed order
  *   lanes_f64_*                                         sums in double of LANES floats a step
+ *   lanes_transpose(rows)                               of [LANES] registers: rows become columns
+ *   lanes_bf16_even, _odd                               of 2 LANES bf16 that were loaded as they
+ *                                                       are, those at even or odd places, widened
  * and MATVEC_ROWS, MATMUL_ROWS, MATMUL_BATCH: how many sums the registers hold, see matmul.h;
- * PRODUCT_ROWS, PRODUCT_REMAINDERS (all smaller numbers): the same for product.h. */
+ * PRODUCT_ROWS, PRODUCT_REMAINDERS (all smaller numbers): the same for product.h and
+ * matmul_many.h. */
 #ifndef SIMD_LANES_COMMON_H
 #define SIMD_LANES_COMMON_H
 

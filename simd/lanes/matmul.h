@@ -3,13 +3,7 @@
  * Every output is one chain of LANES partial sums, over k in steps of LANES, and then their sum in
  * a fixed order: so it does not matter in which block of rows and batch it was computed. A block
  * keeps rows x batch such chains in registers to hide the latency of the multiply-add. */
-#include "simd/lanes/common.h"
-
-typedef enum weight_type {
-    WEIGHT_F32,
-    WEIGHT_BF16,
-    WEIGHT_F16
-} weight_type;
+#include "simd/lanes/weights.h"
 
 /* What a call multiplies. */
 typedef struct matmul_task {
@@ -20,25 +14,6 @@ typedef struct matmul_task {
     float *y;
     size_t y_stride;
 } matmul_task;
-
-LANES_INLINE size_t weight_size(weight_type type)
-{
-    return type == WEIGHT_F32 ? 4 : 2;
-}
-
-/* The first n numbers, n being LANES or less. */
-LANES_INLINE lanes load_weights(weight_type type, const char *weight, size_t n)
-{
-    const float *floats = (const float *)(const void *)weight; /* perhaps unaligned */
-    switch (type) {
-    case WEIGHT_BF16:
-        return n == LANES ? lanes_load_bf16(weight) : lanes_load_bf16_first(weight, n);
-    case WEIGHT_F16:
-        return n == LANES ? lanes_load_f16(weight) : lanes_load_f16_first(weight, n);
-    default:
-        return n == LANES ? lanes_load(floats) : lanes_load_first(floats, n);
-    }
-}
 
 #define BLOCK_MAX (MATMUL_ROWS > MATVEC_ROWS ? MATMUL_ROWS : MATVEC_ROWS)
 

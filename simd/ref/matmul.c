@@ -34,7 +34,20 @@ matmul(read_weight *read, size_t size, const void *weight, size_t row_stride, si
     }
 }
 
-/* The two slots of one weight type. */
+static inline __attribute__((always_inline)) void many(read_weight *read, size_t size,
+                                                      const many_call *call)
+{
+    for (size_t r = 0; r < call->rows; r++) {
+        const char *row = (const char *)call->weight + r * call->row_stride * size;
+        for (size_t b = 0; b < call->batch; b++) {
+            float *y = &call->y[b * call->y_stride + r];
+            float sum = dot_row(read, size, row, call->x + b * call->x_stride, call->k);
+            *y = call->add ? *y + sum : sum;
+        }
+    }
+}
+
+/* The three slots of one weight type. */
 #define MATMUL_SLOTS(type, size)                                                                   \
     void matvec_##type##_ref(const void *weight, size_t row_stride, size_t rows, size_t k,         \
                              const float *x, float *y)                                             \
@@ -46,6 +59,10 @@ matmul(read_weight *read, size_t size, const void *weight, size_t row_stride, si
                                  size_t y_stride)                                                  \
     {                                                                                              \
         matmul(read_##type, size, weight, row_stride, rows, k, x, x_stride, batch, y, y_stride);   \
+    }                                                                                              \
+    void matmul_many_##type##_ref(const many_call *call)                                           \
+    {                                                                                              \
+        many(read_##type, size, call);                                                             \
     }
 
 MATMUL_SLOTS(f32, 4)

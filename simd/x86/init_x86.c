@@ -38,6 +38,10 @@ void arch_fill(cpu_features features, kernels *table)
         table->matmul_packed_many = matmul_packed_many_amx;
         table->isa[KERNEL_matmul_packed_many] = "amx";
     }
+    if (cpu_has(features, CPU_NEEDS_AMXBF16)) {
+        table->matmul_many_bf16 = matmul_many_bf16_amx;
+        table->isa[KERNEL_matmul_many_bf16] = "amx";
+    }
 }
 
 const cpu_peak *cpu_peaks(size_t *count)

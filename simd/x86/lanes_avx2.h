@@ -161,5 +161,36 @@ static inline double lanes_f64_sum(lanes_f64 sum)
     __m128d two = _mm_add_pd(_mm256_castpd256_pd128(four), _mm256_extractf128_pd(four, 1));
     return _mm_cvtsd_f64(_mm_add_sd(two, _mm_unpackhi_pd(two, two)));
 }
+static inline lanes lanes_bf16_even(lanes pairs)
+{
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(pairs), 16));
+}
+static inline lanes lanes_bf16_odd(lanes pairs)
+{
+    const __m256i upper = _mm256_set1_epi32((int)0xffff0000u);
+    return _mm256_castsi256_ps(_mm256_and_si256(_mm256_castps_si256(pairs), upper));
+}
+/* Within 128 bits four rows by four columns, then whole 128 bits. */
+static inline __attribute__((always_inline)) void lanes_transpose(lanes rows[LANES])
+{
+    __m256 two[LANES], four[LANES];
+#pragma GCC unroll 4
+    for (size_t i = 0; i < LANES; i += 2) {
+        two[i] = _mm256_unpacklo_ps(rows[i], rows[i + 1]);
+        two[i + 1] = _mm256_unpackhi_ps(rows[i], rows[i + 1]);
+    }
+#pragma GCC unroll 2
+    for (size_t i = 0; i < LANES; i += 4) {
+        four[i] = _mm256_shuffle_ps(two[i], two[i + 2], 0x44);
+        four[i + 1] = _mm256_shuffle_ps(two[i], two[i + 2], 0xee);
+        four[i + 2] = _mm256_shuffle_ps(two[i + 1], two[i + 3], 0x44);
+        four[i + 3] = _mm256_shuffle_ps(two[i + 1], two[i + 3], 0xee);
+    }
+#pragma GCC unroll 4
+    for (size_t i = 0; i < 4; i++) {
+        rows[i] = _mm256_permute2f128_ps(four[i], four[i + 4], 0x20);
+        rows[i + 4] = _mm256_permute2f128_ps(four[i], four[i + 4], 0x31);
+    }
+}
 
 #endif

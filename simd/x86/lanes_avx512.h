@@ -170,5 +170,45 @@ static inline double lanes_f64_sum(lanes_f64 sum)
     __m128d two = _mm_add_pd(_mm256_castpd256_pd128(four), _mm256_extractf128_pd(four, 1));
     return _mm_cvtsd_f64(_mm_add_sd(two, _mm_unpackhi_pd(two, two)));
 }
+static inline lanes lanes_bf16_even(lanes pairs)
+{
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(pairs), 16));
+}
+static inline lanes lanes_bf16_odd(lanes pairs)
+{
+    const __m512i upper = _mm512_set1_epi32((int)0xffff0000u);
+    return _mm512_castsi512_ps(_mm512_and_si512(_mm512_castps_si512(pairs), upper));
+}
+/* Within 128 bits four rows by four columns, then whole 128 bits. */
+static inline __attribute__((always_inline)) void lanes_transpose(lanes rows[LANES])
+{
+    __m512 two[LANES];
+    __m512d four[LANES];
+#pragma GCC unroll 8
+    for (size_t i = 0; i < LANES; i += 2) {
+        two[i] = _mm512_unpacklo_ps(rows[i], rows[i + 1]);
+        two[i + 1] = _mm512_unpackhi_ps(rows[i], rows[i + 1]);
+    }
+#pragma GCC unroll 4
+    for (size_t i = 0; i < LANES; i += 4) {
+        const __m512d left = _mm512_castps_pd(two[i]), next = _mm512_castps_pd(two[i + 1]);
+        const __m512d right = _mm512_castps_pd(two[i + 2]), last = _mm512_castps_pd(two[i + 3]);
+        four[i] = _mm512_unpacklo_pd(left, right);
+        four[i + 1] = _mm512_unpackhi_pd(left, right);
+        four[i + 2] = _mm512_unpacklo_pd(next, last);
+        four[i + 3] = _mm512_unpackhi_pd(next, last);
+    }
+#pragma GCC unroll 4
+    for (size_t i = 0; i < 4; i++) {
+        const __m512d even = _mm512_shuffle_f64x2(four[i], four[i + 4], 0x88);
+        const __m512d odd = _mm512_shuffle_f64x2(four[i], four[i + 4], 0xdd);
+        const __m512d even_below = _mm512_shuffle_f64x2(four[i + 8], four[i + 12], 0x88);
+        const __m512d odd_below = _mm512_shuffle_f64x2(four[i + 8], four[i + 12], 0xdd);
+        rows[i] = _mm512_castpd_ps(_mm512_shuffle_f64x2(even, even_below, 0x88));
+        rows[i + 4] = _mm512_castpd_ps(_mm512_shuffle_f64x2(odd, odd_below, 0x88));
+        rows[i + 8] = _mm512_castpd_ps(_mm512_shuffle_f64x2(even, even_below, 0xdd));
+        rows[i + 12] = _mm512_castpd_ps(_mm512_shuffle_f64x2(odd, odd_below, 0xdd));
+    }
+}
 
 #endif

@@ -22,5 +22,6 @@ KERNEL_DOT_SLOTS(KERNEL_DECLARE)
 #undef KERNEL_DECLARE
 
 kernel_matmul_packed matmul_packed_many_amx;
+kernel_matmul_many matmul_many_bf16_amx;
 
 #endif

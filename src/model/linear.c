@@ -20,10 +20,38 @@ static size_t inputs_of(weight w)
     return inputs;
 }
 
-/* A widened panel, or a result that is to be added; then a bias. */
+static kernel_slot many_slot(data_type type)
+{
+    return type == DATA_BF16  ? KERNEL_matmul_many_bf16
+           : type == DATA_F16 ? KERNEL_matmul_many_f16
+                              : KERNEL_matmul_many_f32;
+}
+
+/* Whether there is a matmul_many for the type that is faster than OpenBLAS. */
+static bool has_many(const kernels *kernels, data_type type)
+{
+    return kernels_few_rows(kernels, many_slot(type)) != SIZE_MAX;
+}
+
+/* Whether so many rows are few. */
+static bool is_few(const kernels *kernels, weight w, size_t rows)
+{
+    size_t few = kernels_few_rows(kernels, many_slot(w->tensor.type));
+    return rows <= (few == SIZE_MAX ? LINEAR_FEW : few);
+}
+
+/* What many_rows needs: the kernels' scratch, or a panel widened for OpenBLAS. */
+static size_t many_floats(const kernels *kernels, size_t inputs)
+{
+    bool own = has_many(kernels, DATA_F32) && has_many(kernels, DATA_BF16) &&
+               has_many(kernels, DATA_F16);
+    return own ? MATMUL_MANY_SCRATCH / sizeof(float) : LINEAR_WIDE_PANEL * inputs;
+}
+
+/* That, or a result that is to be added; then a bias. */
 vl2_status linear_reserve(compute *compute, size_t rows, size_t inputs, vl2_error *error)
 {
-    size_t widened = LINEAR_WIDE_PANEL * inputs;
+    size_t widened = many_floats(compute->kernels, inputs);
     size_t block = (size_t)LINEAR_PANEL * (rows < LINEAR_ROW_BLOCK ? rows : LINEAR_ROW_BLOCK);
     vl2_status status =
         compute_reserve(compute, (widened > block ? widened : block) + LINEAR_WIDE_PANEL, error);
@@ -92,15 +120,55 @@ static void add_rows(const linear_call *call, size_t first, size_t count, const 
     }
 }
 
-/* Many rows of x: the panel is widened into scratch, then multiplied by OpenBLAS. */
+/* Many rows of x, by our own kernel: it lays out weights and x in scratch. */
 static void many_rows(const compute *compute, const linear_call *call, size_t first, size_t count,
-                      float *panel)
+                      float *scratch)
+{
+    const kernels *k = compute->kernels;
+    size_t inputs = inputs_of(call->w);
+    data_type type = call->w->tensor.type;
+    const many_call many = {
+        .weight = (const char *)call->w->tensor.data + first * inputs * data_type_size(type),
+        .row_stride = inputs, .rows = count, .k = inputs,
+        .x = call->x, .x_stride = call->x_stride, .batch = call->rows,
+        .y = panel_outputs(call, first), .y_stride = call->y_stride, .add = call->add,
+        .scratch = scratch};
+    switch (type) {
+    case DATA_BF16:
+        k->matmul_many_bf16(&many);
+        break;
+    case DATA_F16:
+        k->matmul_many_f16(&many);
+        break;
+    default:
+        k->matmul_many_f32(&many);
+        break;
+    }
+}
+
+/* Many rows of x, where there is none: the panel is widened into scratch, then multiplied by
+ * OpenBLAS. */
+static void widened_rows(const compute *compute, const linear_call *call, size_t first,
+                         size_t count, float *panel)
 {
     size_t inputs = inputs_of(call->w);
     weight_widen(compute->kernels, call->w, first * inputs, count * inputs, panel);
     cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)call->rows, (int)count, (int)inputs,
                 1.0f, call->x, (int)call->x_stride, panel, (int)inputs, call->add ? 1.0f : 0.0f,
                 panel_outputs(call, first), (int)call->y_stride);
+}
+
+/* A few rows that are added to y, LINEAR_PANEL outputs at a time. */
+static void few_rows_added(const compute *compute, const linear_call *call, size_t first,
+                           size_t count, float *scratch)
+{
+    for (size_t done = 0; done < count; done += LINEAR_PANEL) {
+        linear_call part = *call;
+        size_t some = count - done < LINEAR_PANEL ? count - done : LINEAR_PANEL;
+        part.y += call->y_panel ? done : 0;
+        few_rows(compute, call, first + done, some, scratch, LINEAR_PANEL);
+        add_rows(&part, first + done, some, scratch);
+    }
 }
 
 /* Packed weights, any number of rows. */
@@ -146,11 +214,11 @@ void linear_panel(const compute *compute, int worker, const linear_call *call, s
     float *scratch = compute_scratch(compute, worker);
     if (linear_is_packed(call->w)) {
         packed_rows(compute, call, first, count, scratch);
-    } else if (call->rows > LINEAR_FEW) {
-        many_rows(compute, call, first, count, scratch);
+    } else if (!is_few(compute->kernels, call->w, call->rows)) {
+        (has_many(compute->kernels, call->w->tensor.type) ? many_rows : widened_rows)(
+            compute, call, first, count, scratch);
     } else if (call->add) {
-        few_rows(compute, call, first, count, scratch, LINEAR_PANEL);
-        add_rows(call, first, count, scratch);
+        few_rows_added(compute, call, first, count, scratch);
     } else {
         few_rows(compute, call, first, count, panel_outputs(call, first), call->y_stride);
     }
@@ -195,9 +263,9 @@ static void panel_task(void *context, size_t task, int worker)
 static size_t divide(linear_job *job, size_t i)
 {
     const linear_call *call = &job->calls[i];
-    bool packed = linear_is_packed(call->w);
+    bool narrow = linear_is_packed(call->w) || is_few(job->compute->kernels, call->w, call->rows);
     size_t outputs = outputs_of(call->w);
-    job->panel[i] = packed || call->rows <= LINEAR_FEW ? LINEAR_PANEL : LINEAR_WIDE_PANEL;
+    job->panel[i] = narrow ? LINEAR_PANEL : LINEAR_WIDE_PANEL;
     size_t panels = (outputs + job->panel[i] - 1) / job->panel[i];
     size_t block = panels == 1 ? LINEAR_SHORT_BLOCK : LINEAR_ROW_BLOCK;
     job->blocks[i] = (call->rows + block - 1) / block;

@@ -10,13 +10,14 @@
  * on the sizes alone, never on the number of threads, so that results do not either. */
 #define LINEAR_PANEL 128
 
-/* Outputs and rows of one task where x has many rows: sgemm packs both anew for each task, so
+/* Outputs and rows of one task where x has many rows: both are laid out anew for each task, so
  * pieces are larger. */
 #define LINEAR_WIDE_PANEL 384
 #define LINEAR_ROW_BLOCK  512
 
-/* Up to this many rows of x the weights are read directly, once; above, plain weights are widened
- * to f32 and go through sgemm, and packed ones are decoded once for all rows. */
+/* Up to this many rows of x the weights are read directly, once; above, packed weights are decoded
+ * once for all rows, and plain ones widened for OpenBLAS. With matmul_many instead of OpenBLAS
+ * kernels_few_rows says what is few. */
 #define LINEAR_FEW        8
 #define LINEAR_FEW_PACKED 16
 
@@ -59,8 +60,7 @@ void linear_run(const compute *compute, const linear_call *call);
 void linear_run_group(const compute *compute, const linear_call *calls, size_t count);
 
 /* One panel of it on the calling worker: outputs [first, first + count). count <= LINEAR_PANEL, or
- * LINEAR_WIDE_PANEL if there are more than LINEAR_FEW rows and w is not packed. For stages that
- * make task lists of their own. */
+ * LINEAR_WIDE_PANEL if w is not packed. For stages that make task lists of their own. */
 void linear_panel(const compute *compute, int worker, const linear_call *call, size_t first,
                   size_t count);
 

@@ -22,6 +22,8 @@ double bench_once(bench_piece *run, void *context);
 /* The slots of packed weights. `big` has BENCH_BIG_BYTES; bandwidth in bytes per second. */
 void bench_packed(const kernels *table, unsigned char *big, double read_bandwidth,
                   const char *prefix);
+/* matmul_many. */
+void bench_matmul_many(const kernels *table, unsigned char *big, const char *prefix);
 /* The slots of attention. */
 void bench_attention(const kernels *table, const char *prefix);
 

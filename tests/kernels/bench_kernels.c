@@ -4,7 +4,8 @@
  *
  * Matrix slots are timed on weights that no cache holds (GB/s of weights, share of the read
  * bandwidth) and on weights in L2 (Gflop/s); the others on one row of 2048 numbers (ns, numbers per
- * ns). Best of several. Packed weights: bench_packed.c. */
+ * ns). Best of several. Packed weights: bench_packed.c;
+ * many rows of x: bench_many.c. */
 #include "tests/kernels/bench.h"
 
 #include <stdio.h>
@@ -240,6 +241,7 @@ int main(int argc, char **argv)
     }
     for (int i = 0; i < count; i++) {
         if (strcmp(tables[i].kernels.isa[KERNEL_matmul_packed], "ref") != 0) { /* takes hours */
+            bench_matmul_many(&tables[i].kernels, b.big, b.prefix);
             bench_attention(&tables[i].kernels, b.prefix);
             bench_packed(&tables[i].kernels, b.big, b.read_bandwidth, b.prefix);
         }

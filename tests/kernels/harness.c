@@ -140,6 +140,30 @@ uint16_t to_f16(float value)
                       ((unsigned)ldexp(fraction, 11) & 0x3ffu));
 }
 
+float write_f32(float value, unsigned char *bytes)
+{
+    memcpy(bytes, &value, 4);
+    return value;
+}
+
+float write_bf16(float value, unsigned char *bytes)
+{
+    uint16_t half = to_bf16(value);
+    uint32_t bits = (uint32_t)half << 16;
+    memcpy(bytes, &half, 2);
+    memcpy(&value, &bits, 4);
+    return value;
+}
+
+float write_f16(float value, unsigned char *bytes)
+{
+    uint16_t half = to_f16(value);
+    memcpy(bytes, &half, 2);
+    int exponent = half >> 10 & 31, fraction = half & 0x3ff;
+    double magnitude = exponent == 0 ? ldexp(fraction, -24) : ldexp(1024 + fraction, exponent - 25);
+    return (float)((half & 0x8000) != 0 ? -magnitude : magnitude);
+}
+
 static void count(bool holds, const char *format, va_list arguments)
 {
     made++;

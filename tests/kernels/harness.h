@@ -44,6 +44,11 @@ float random_activation(void);
 uint16_t to_bf16(float value);
 uint16_t to_f16(float value); /* of a number that f16 can hold, rounded toward zero */
 
+/* Writes a weight in the type of the name, rounded; the value that was stored. */
+float write_f32(float value, unsigned char *bytes);
+float write_bf16(float value, unsigned char *bytes);
+float write_f16(float value, unsigned char *bytes);
+
 /* Counts a failure, and prints the first of them, unless |computed - exact| <= tolerance. */
 void check_near(double computed, double exact, double tolerance, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
@@ -56,6 +61,7 @@ size_t checks_failed(void);
 void test_cpu(void);
 void test_widen(const test_table *table);
 void test_matmul(const test_table *table);
+void test_many(const test_table *table);
 void test_norm(const test_table *table);
 void test_softmax(const test_table *table);
 void test_activation(const test_table *table);

@@ -11,13 +11,22 @@ int main(void)
 {
     test_table table = {.mask = "amx, emulated"};
     cpu_features features = cpu_detect_features();
-    if (!cpu_has(features, CPU_NEEDS_VNNI)) {
-        printf("this processor has no AVX-512 with VNNI\n");
+    const bool bytes = cpu_has(features, CPU_NEEDS_VNNI);
+    const bool floats = cpu_has(features, CPU_NEEDS_AVX512 | CPU_SET(AVX512BF16));
+    if (!bytes && !floats) {
+        printf("this processor has AVX-512 neither with VNNI nor with BF16\n");
         return SKIP;
     }
     kernels_select(features, &table.kernels);
-    table.kernels.matmul_packed_many = matmul_packed_many_amx; /* that of emulated_amx.c */
-    test_packed(&table);
+    if (bytes) {
+        table.kernels.matmul_packed_many = matmul_packed_many_amx; /* that of emulated_amx.c */
+        test_packed(&table);
+    }
+    if (floats) {
+        table.kernels.matmul_many_bf16 = matmul_many_bf16_amx; /* of emulated_amx_bf16.c */
+        table.kernels.isa[KERNEL_matmul_many_bf16] = "amx";
+        test_many(&table);
+    }
     printf("%-14s %8zu checks, %zu failed\n", table.mask, checks_made(), checks_failed());
     return checks_made() > 0 && checks_failed() == 0 ? 0 : 1;
 }

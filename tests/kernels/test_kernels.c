@@ -9,9 +9,9 @@ static const struct part {
     const char *name;
     void (*run)(const test_table *table);
 } parts[] = {
-    {"widen", test_widen},     {"matmul", test_matmul},         {"norm", test_norm},
-    {"softmax", test_softmax}, {"activation", test_activation}, {"vector", test_vector},
-    {"packed", test_packed},   {"attention", test_attention},
+    {"widen", test_widen},   {"matmul", test_matmul},   {"many", test_many},
+    {"norm", test_norm},     {"softmax", test_softmax}, {"activation", test_activation},
+    {"vector", test_vector}, {"packed", test_packed},   {"attention", test_attention},
 };
 
 static bool named(const char *mask, char *const *names)

@@ -21,30 +21,6 @@ typedef struct fixture {
     double exact[BATCH_MAX * 16], sum[BATCH_MAX * 16]; /* [batch, rows]; sums of magnitudes */
 } fixture;
 
-static float write_f32(float value, unsigned char *bytes)
-{
-    memcpy(bytes, &value, 4);
-    return value;
-}
-
-static float write_bf16(float value, unsigned char *bytes)
-{
-    uint16_t half = to_bf16(value);
-    uint32_t bits = (uint32_t)half << 16;
-    memcpy(bytes, &half, 2);
-    memcpy(&value, &bits, 4);
-    return value;
-}
-
-static float write_f16(float value, unsigned char *bytes)
-{
-    uint16_t half = to_f16(value);
-    memcpy(bytes, &half, 2);
-    int exponent = half >> 10 & 31, fraction = half & 0x3ff;
-    double magnitude = exponent == 0 ? ldexp(fraction, -24) : ldexp(1024 + fraction, exponent - 25);
-    return (float)((half & 0x8000) != 0 ? -magnitude : magnitude);
-}
-
 /* Fills weights [rows, k], row_stride apart and with NaN between, and x [batch, k]; results in
  * double. */
 static void fill(fixture *f, const variant *v, size_t rows, size_t row_stride, size_t k,

@@ -1,0 +1,3 @@
+/* The kernels of simd/lanes/matmul_many.h for this ISA. */
+#include "simd/x86/lanes_avx2.h"
+#include "simd/lanes/matmul_many.h"
