@@ -20,6 +20,10 @@
     table->slot = slot##_vnni;                                                                     \
     table->isa[KERNEL_##slot] = "vnni";
 
+#define KERNEL_FILL_AMX(type, slot)                                                                \
+    table->slot = slot##_amx;                                                                      \
+    table->isa[KERNEL_##slot] = "amx";
+
 void arch_fill(cpu_features features, kernels *table)
 {
     if (cpu_has(features, CPU_NEEDS_AVX2)) {
@@ -37,6 +41,9 @@ void arch_fill(cpu_features features, kernels *table)
     if (cpu_has(features, CPU_NEEDS_AMX)) {
         table->matmul_packed_many = matmul_packed_many_amx;
         table->isa[KERNEL_matmul_packed_many] = "amx";
+    }
+    if (cpu_has(features, CPU_NEEDS_AMXBF16)) {
+        KERNEL_AMXBF16_SLOTS(KERNEL_FILL_AMX)
     }
 }
 

@@ -7,6 +7,16 @@
 
 #define SKIP 77 /* as Automake counts it */
 
+/* That of emulated_attention.c. */
+static void use_attention(kernels *table)
+{
+#define KERNEL_FILL(type, slot)                                                                    \
+    table->slot = slot##_amx;                                                                      \
+    table->isa[KERNEL_##slot] = "amx";
+    KERNEL_AMXBF16_SLOTS(KERNEL_FILL)
+#undef KERNEL_FILL
+}
+
 int main(void)
 {
     test_table table = {.mask = "amx, emulated"};
@@ -18,6 +28,12 @@ int main(void)
     kernels_select(features, &table.kernels);
     table.kernels.matmul_packed_many = matmul_packed_many_amx; /* that of emulated_amx.c */
     test_packed(&table);
+    if (cpu_has(features, CPU_SET(AVX512BF16))) {
+        use_attention(&table.kernels);
+        test_attention(&table);
+    } else {
+        printf("this processor has no AVX512-BF16: attention is not tested\n");
+    }
     printf("%-14s %8zu checks, %zu failed\n", table.mask, checks_made(), checks_failed());
     return checks_made() > 0 && checks_failed() == 0 ? 0 : 1;
 }
