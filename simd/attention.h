@@ -44,10 +44,16 @@ static inline size_t attention_padded(size_t queries)
     return (queries + ATTENTION_QUERIES - 1) / ATTENTION_QUERIES * ATTENTION_QUERIES;
 }
 
+/* Room for a query in a state's memory: tiles of matrix units are full there. */
+static inline size_t attention_query_floats(size_t depth)
+{
+    return (depth + 31) / 32 * 32;
+}
+
 /* Floats of a state's memory. */
 static inline size_t attention_state_floats(size_t queries, size_t depth, size_t value_depth)
 {
-    return attention_padded(queries) * (depth + value_depth + 2);
+    return attention_padded(queries) * (attention_query_floats(depth) + value_depth + 2);
 }
 
 #endif

@@ -171,7 +171,15 @@ typedef void kernel_widen_int8(const int8_t *codes, const float *scales, size_t 
  * What a query gets depends on its own numbers, on the tiles and their order, and on the folds: not
  * on the other queries, nor, but for the sign of a zero, on `dense`.
  * Tolerance, with D = depth, S the largest of scale * sum |q k| over the positions a query sees, n
- * their number and p their weights: e sum p |v| (8 D S + 64 + n / 4) + 2^-110 sum |v|. */
+ * their number and p their weights: e sum p |v| (8 D S + 64 + n / 4) + 2^-110 sum |v|.
+ *
+ * "amx" takes a float x as hi + lo, two bf16, unless the state is dense and has at most 8 queries,
+ * so that there it matters how many there are. |lo| <= 2^-8 |x| and |x - hi - lo| <= 2^-17 |x|; of
+ * the products of two such sums that of the lo is left out, 2^-16 |a b|, and the rest of either
+ * counts 2^-17 |a b|: together 2^-15 |a b| = 512 e |a b|. A score is wrong by 512 e S more, and so
+ * is a weight by twice that, as its own score and the sum of the others may be: the tolerance is
+ * e sum p |v| (8 D S + 1024 S + 512 + 64 + n / 4) + 2^-110 sum |v|, for scaled queries, keys and
+ * values that are 0 or from 2^-100 to 2^127. */
 typedef void kernel_attention_begin(const attention_state *state,
                                     const attention_queries *queries);
 typedef void kernel_attention_step(const attention_state *state, const attention_tile *keys,

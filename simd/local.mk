@@ -24,9 +24,10 @@ libsimd_la_SOURCES = \
 # Every ISA has one small file per operation: simd/lanes/ with that ISA's registers.
 simd_lanes = \
 	simd/lanes/activation.h simd/lanes/attention.h simd/lanes/attention_block.h \
-	simd/lanes/attention_state.h simd/lanes/bytes.h simd/lanes/common.h simd/lanes/exponential.h \
-	simd/lanes/many_chunk.h simd/lanes/many_dots.h simd/lanes/many_rows.h simd/lanes/many_words.h \
-	simd/lanes/matmul.h simd/lanes/matmul_many.h simd/lanes/product.h \
+	simd/lanes/attention_groups.h simd/lanes/attention_state.h simd/lanes/bytes.h \
+	simd/lanes/common.h simd/lanes/exponential.h simd/lanes/many_chunk.h simd/lanes/many_dots.h \
+	simd/lanes/many_rows.h simd/lanes/many_words.h simd/lanes/matmul.h simd/lanes/matmul_many.h \
+	simd/lanes/product.h \
 	simd/lanes/norm.h simd/lanes/packed.h simd/lanes/packed_decode.h simd/lanes/packed_many.h \
 	simd/lanes/quantize.h simd/lanes/softmax.h simd/lanes/vector.h simd/lanes/weights.h \
 	simd/lanes/widen.h
@@ -84,8 +85,13 @@ libsimd_vnni_la_SOURCES = $(simd_lanes) simd/x86/dot_vnni.h simd/x86/packed_vnni
 	simd/x86/packed_many_vnni.c
 libsimd_amx_la_CFLAGS = $(libsimd_avx512_la_CFLAGS) -mavx512bf16 -mamx-tile -mamx-int8 \
 	-mamx-bf16
-libsimd_amx_la_SOURCES = $(simd_lanes) simd/x86/amx_config.h simd/x86/matmul_many_amx.c \
-	simd/x86/packed_many_amx.c simd/x86/peak_amx.c
+libsimd_amx_la_SOURCES = $(simd_lanes) \
+	simd/x86/amx_config.h \
+	simd/x86/attention_amx.c \
+	simd/x86/matmul_many_amx.c \
+	simd/x86/packed_many_amx.c \
+	simd/x86/peak_amx.c \
+	simd/x86/split_avx512bf16.h
 else
 if ARCH_ARM
 libsimd_la_SOURCES += simd/arm/arm.h simd/arm/cpu_arm.c simd/arm/init_arm.c simd/arm/peak.h

@@ -1,7 +1,7 @@
 /* product_f32, widen_int8 and the slots of attention: see simd/kernels.h. */
 #include "simd/lanes/bytes.h"
 #include "simd/lanes/product.h"
-#include "simd/lanes/attention_block.h"
+#include "simd/lanes/attention_groups.h"
 
 void KERNEL(product_f32)(const product_call *call)
 {

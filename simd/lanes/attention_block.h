@@ -12,11 +12,22 @@ typedef struct attention_step_call {
     size_t heads;
 } attention_step_call;
 
+/* The block for many queries: attention_groups.h, or the ISA's own. */
+static void groups_step(const attention_view *view, const attention_step_call *call);
+
 /* Positions of the block that query i sees. */
 LANES_INLINE size_t visible_to(const attention_step_call *call, size_t i)
 {
     const ptrdiff_t seen = call->visible + (ptrdiff_t)(i / call->heads);
     return seen <= 0 ? 0 : (size_t)seen < call->positions ? (size_t)seen : call->positions;
+}
+
+/* Positions that a query of the group sees: what its last one does. */
+LANES_INLINE size_t group_seen(const attention_view *view, const attention_step_call *call,
+                               size_t first)
+{
+    const size_t left = view->queries - first;
+    return visible_to(call, first + (left < ATTENTION_GROUP ? left : ATTENTION_GROUP) - 1);
 }
 
 /* The sum of all lanes, halves first: fixed, and the same for both forms. */
@@ -100,31 +111,17 @@ LANES_INLINE void group_softmax(const attention_view *view, size_t first, size_t
     lanes_store(total, lanes_add(lanes_load(total), parts[0]));
 }
 
-/* One group of many queries, in the lanes. */
-static void group_step(const attention_view *view, const attention_step_call *call, size_t first)
+/* Scores of a group, of which `seen` count, become exp(score - largest). */
+static void group_powers(const attention_view *view, const attention_step_call *call, size_t first,
+                         size_t seen, float *scores)
 {
-    float scores[ATTENTION_KEYS * 2 * LANES];
     const size_t count = group_lanes(view, first);
-    const size_t last = view->queries - first < count ? view->queries - 1 : first + count - 1;
-    const size_t seen = visible_to(call, last);
-    if (seen == 0) {
-        return;
-    }
-    product(&(product_call){.a = call->keys->data, .a_row = call->keys->position_stride,
-                            .a_column = call->keys->depth_stride, .b = group_queries(view, first),
-                            .b_stride = ATTENTION_GROUP, .c = scores, .c_stride = ATTENTION_GROUP,
-                            .rows = seen, .columns = count, .k = view->depth});
     if (visible_to(call, first) < seen) {
         group_mask(call, first, count, seen, scores);
     }
     for (size_t lane = 0; lane < count; lane += LANES) {
         group_softmax(view, first, lane, seen, scores);
     }
-    product(&(product_call){.a = call->values->data, .a_row = call->values->depth_stride,
-                            .a_column = call->values->position_stride, .b = scores,
-                            .b_stride = ATTENTION_GROUP, .c = group_sums(view, first),
-                            .c_stride = ATTENTION_GROUP, .rows = view->value_depth,
-                            .columns = count, .k = seen, .add = true});
 }
 
 /* The scores [ATTENTION_KEYS] of one of few queries; of them `seen` count. */
@@ -193,9 +190,7 @@ void KERNEL(attention_step)(const attention_state *state, const attention_tile *
         few_step(&view, &call);
         return;
     }
-    for (size_t first = 0; first < view.queries; first += ATTENTION_GROUP) {
-        group_step(&view, &call, first);
-    }
+    groups_step(&view, &call);
 }
 
 #endif

@@ -1,11 +1,10 @@
 /* attention_begin, attention_fold, attention_end: see simd/kernels.h.
  *
- * Many queries stand in the lanes, ATTENTION_GROUP at a time: the memory of a group is its queries
- * [depth, ATTENTION_GROUP], the sums of its values [value_depth, ATTENTION_GROUP]. Keys and values
- * are broadcast then, so that widths which are no multiple of LANES waste nothing and the softmax
- * needs no sum across lanes. With few queries and dense tiles the keys, then the numbers of a
- * value, stand in the lanes: queries [queries, depth], sums [queries, value_depth]. Every number is
- * made by the same operations in the same order either way. */
+ * Many queries stand in the lanes, ATTENTION_GROUP at a time: the memory of a group is its queries,
+ * in the form that groups_take gives them, and the sums of its values [value_depth,
+ * ATTENTION_GROUP]. The softmax needs no sum across lanes then. With few queries and dense tiles
+ * the keys, then the numbers of a value, stand in the lanes: queries [queries, depth], sums
+ * [queries, value_depth]. */
 #ifndef SIMD_LANES_ATTENTION_STATE_H
 #define SIMD_LANES_ATTENTION_STATE_H
 
@@ -34,13 +33,13 @@ LANES_INLINE attention_view attention_open(const attention_state *state)
     view.largest = state->memory;
     view.total = view.largest + padded;
     view.q = view.total + padded;
-    view.sums = view.q + padded * state->depth;
+    view.sums = view.q + padded * attention_query_floats(state->depth);
     return view;
 }
 
 LANES_INLINE float *group_queries(const attention_view *view, size_t first)
 {
-    return view->q + first * view->depth;
+    return view->q + first * attention_query_floats(view->depth);
 }
 
 LANES_INLINE float *group_sums(const attention_view *view, size_t first)
@@ -54,17 +53,22 @@ LANES_INLINE size_t group_lanes(const attention_view *view, size_t first)
     return view->queries - first <= LANES ? LANES : ATTENTION_GROUP;
 }
 
-static void attention_take(const attention_view *view, const attention_queries *from)
+/* Where query i lies that begins. */
+LANES_INLINE const float *attention_query(const attention_queries *from, size_t i)
+{
+    return from->q + i / from->heads * from->row_stride + i % from->heads * from->head_stride;
+}
+
+/* Puts scale * q of many queries where group_queries are, which are 0 before: attention_groups.h,
+ * or the ISA's own. */
+static void groups_take(const attention_view *view, const attention_queries *from);
+
+static void few_take(const attention_view *view, const attention_queries *from)
 {
     for (size_t i = 0; i < view->queries; i++) {
-        const float *q = from->q + i / from->heads * from->row_stride +
-                         i % from->heads * from->head_stride;
-        const size_t first = i / ATTENTION_GROUP * ATTENTION_GROUP;
-        float *to = view->few ? view->q + i * view->depth
-                              : group_queries(view, first) + (i - first);
-        const size_t stride = view->few ? 1 : ATTENTION_GROUP;
+        const float *q = attention_query(from, i);
         for (size_t k = 0; k < view->depth; k++) {
-            to[k * stride] = q[k] * from->scale;
+            view->q[i * view->depth + k] = q[k] * from->scale;
         }
     }
 }
@@ -78,8 +82,13 @@ void KERNEL(attention_begin)(const attention_state *state, const attention_queri
         view.total[i] = 0;
     }
     /* the lanes that stay empty count as queries of 0 */
-    memset(view.q, 0, padded * (view.depth + view.value_depth) * sizeof(float));
-    attention_take(&view, queries);
+    memset(view.q, 0, padded * (attention_query_floats(view.depth) + view.value_depth) *
+                          sizeof(float));
+    if (view.few) {
+        few_take(&view, queries);
+    } else {
+        groups_take(&view, queries);
+    }
 }
 
 /* 0 instead of -infinity, which would be taken from itself; NaN becomes 0, too. */

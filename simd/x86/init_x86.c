@@ -20,6 +20,10 @@
     table->slot = slot##_vnni;                                                                     \
     table->isa[KERNEL_##slot] = "vnni";
 
+#define KERNEL_FILL_AMX(type, slot)                                                                \
+    table->slot = slot##_amx;                                                                      \
+    table->isa[KERNEL_##slot] = "amx";
+
 void arch_fill(cpu_features features, kernels *table)
 {
     if (cpu_has(features, CPU_NEEDS_AVX2)) {
@@ -41,6 +45,7 @@ void arch_fill(cpu_features features, kernels *table)
     if (cpu_has(features, CPU_NEEDS_AMXBF16)) {
         table->matmul_many_bf16 = matmul_many_bf16_amx;
         table->isa[KERNEL_matmul_many_bf16] = "amx";
+        KERNEL_AMXBF16_SLOTS(KERNEL_FILL_AMX)
     }
 }
 

@@ -16,16 +16,17 @@ tests_kernels_test_kernels_SOURCES = \
 	tests/kernels/test_widen.c
 tests_kernels_test_kernels_LDADD = $(simd_libs)
 
-# AMX on processors without it: the objects of emulated_amx*.c take the place of libsimd_amx's.
+# AMX on processors without it: the objects of emulated_*.c take the place of libsimd_amx's.
 if ARCH_X86
 check_PROGRAMS += tests/kernels/test_emulated
 TESTS += tests/kernels/test_emulated
 check_LTLIBRARIES += libemulated_amx.la
 libemulated_amx_la_CFLAGS = $(libsimd_avx512_la_CFLAGS) -mavx512bf16
 libemulated_amx_la_SOURCES = tests/kernels/emulated_amx.c tests/kernels/emulated_amx.h \
-	tests/kernels/emulated_amx_bf16.c
+	tests/kernels/emulated_amx_bf16.c tests/kernels/emulated_attention.c
 tests_kernels_test_emulated_SOURCES = \
 	tests/kernels/harness.c tests/kernels/harness.h \
+	tests/kernels/test_attention.c \
 	tests/kernels/test_emulated.c \
 	tests/kernels/test_many.c \
 	tests/kernels/test_packed.c

@@ -7,6 +7,16 @@
 
 #define SKIP 77 /* as Automake counts it */
 
+/* That of emulated_attention.c. */
+static void use_attention(kernels *table)
+{
+#define KERNEL_FILL(type, slot)                                                                    \
+    table->slot = slot##_amx;                                                                      \
+    table->isa[KERNEL_##slot] = "amx";
+    KERNEL_AMXBF16_SLOTS(KERNEL_FILL)
+#undef KERNEL_FILL
+}
+
 int main(void)
 {
     test_table table = {.mask = "amx, emulated"};
@@ -26,6 +36,8 @@ int main(void)
         table.kernels.matmul_many_bf16 = matmul_many_bf16_amx; /* of emulated_amx_bf16.c */
         table.kernels.isa[KERNEL_matmul_many_bf16] = "amx";
         test_many(&table);
+        use_attention(&table.kernels);
+        test_attention(&table);
     }
     printf("%-14s %8zu checks, %zu failed\n", table.mask, checks_made(), checks_failed());
     return checks_made() > 0 && checks_failed() == 0 ? 0 : 1;
