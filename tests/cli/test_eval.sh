@@ -152,6 +152,30 @@ if test "$code" -ne 0; then # 0: this machine was faster than the signal
     error_has "^\[[0-9]+ tasks? answered, [1-9][0-9]* kept from before: "
 fi
 
+# Half an answer is none: what was interrupted is asked again, and all is as without a signal.
+i=0
+while test $i -lt 8; do
+    echo "{\"id\": $i, \"question\": \"Question $i?\", \"answer\": \"x\", \"kind\": \"exact\"}"
+    i=$((i + 1))
+done > "$work/set/long.jsonl"
+"$vl2" eval -m "$model" --tasks "$work/set/long.jsonl" -n 2000 -o "$work/long.out" -j 2 > "$work/out" 2> "$work/err" &
+job=$!
+tries=0
+while test ! -s "$work/long.out" && test "$tries" -lt 600; do
+    sleep 0.05
+    tries=$((tries + 1))
+done
+kill -INT "$job" 2> /dev/null
+kill -TERM "$job" 2> /dev/null # INT is ignored in the background of some shells
+code=0
+wait "$job" || code=$?
+test "$code" -eq 0 || same "exit code of an interrupted run" "$code" 130
+! grep -q '"cancelled"' "$work/long.out" || failed "half an answer in the results"
+expect 0 "$vl2" eval -m "$model" --tasks "$work/set/long.jsonl" -n 2000 -o "$work/long.out"
+expect 0 "$vl2" eval -m "$model" --tasks "$work/set/long.jsonl" -n 2000 -o "$work/whole.out"
+without_times "$work/long.out" | sort > "$work/a"
+without_times "$work/whole.out" | sort | cmp -s - "$work/a" || failed "other answers after an interruption"
+
 # A task that cannot be answered does not end the others.
 sed 's/b.jpg/broken.jpg/' "$tasks" > "$work/set/broken.jsonl"
 cp "$pictures/odd/truncated.jpg" "$work/set/broken.jpg"
