@@ -13,16 +13,16 @@ static const char *const feature_names[CPU_FEATURE_COUNT] = {
 #undef CPU_FEATURE_TEXT
 };
 
-#define LEVEL_GENERIC CPU_SET(SSE2)
+#define LEVEL_GENERIC CPU_HAS(SSE2)
 #define LEVEL_AVX2                                                                                 \
-    (LEVEL_GENERIC | CPU_SET(SSSE3) | CPU_SET(SSE41) | CPU_SET(AVX) | CPU_NEEDS_AVX2)
+    (LEVEL_GENERIC | CPU_HAS(SSSE3) | CPU_HAS(SSE41) | CPU_HAS(AVX) | CPU_NEEDS_AVX2)
 #define LEVEL_AVX512  (LEVEL_AVX2 | CPU_NEEDS_AVX512)
-#define LEVEL_VNNI    (LEVEL_AVX512 | CPU_SET(AVXVNNI) | CPU_SET(AVX512VNNI))
+#define LEVEL_VNNI    (LEVEL_AVX512 | CPU_HAS(AVXVNNI) | CPU_HAS(AVX512VNNI))
 #define LEVEL_AMX                                                                                  \
-    (LEVEL_VNNI | CPU_SET(AVX512BF16) | CPU_SET(AMXTILE) | CPU_SET(AMXINT8) | CPU_SET(AMXBF16))
+    (LEVEL_VNNI | CPU_HAS(AVX512BF16) | CPU_HAS(AMXTILE) | CPU_HAS(AMXINT8) | CPU_HAS(AMXBF16))
 #define LEVEL_NEON    CPU_NEEDS_NEON
-#define LEVEL_DOTPROD (LEVEL_NEON | CPU_SET(DOTPROD))
-#define LEVEL_I8MM    (LEVEL_DOTPROD | CPU_SET(I8MM) | CPU_SET(BF16))
+#define LEVEL_DOTPROD (LEVEL_NEON | CPU_HAS(DOTPROD))
+#define LEVEL_I8MM    (LEVEL_DOTPROD | CPU_HAS(I8MM) | CPU_HAS(BF16))
 
 /* `added` is what -LEVEL takes away: what stands above the level below. */
 static const struct level {
@@ -35,7 +35,7 @@ static const struct level {
     {"vnni", LEVEL_VNNI, LEVEL_VNNI & ~LEVEL_AVX512},
     {"amx", LEVEL_AMX, LEVEL_AMX & ~LEVEL_VNNI},
     {"neon", LEVEL_NEON, LEVEL_NEON},
-    {"dotprod", LEVEL_DOTPROD, CPU_SET(DOTPROD)},
+    {"dotprod", LEVEL_DOTPROD, CPU_HAS(DOTPROD)},
     {"i8mm", LEVEL_I8MM, LEVEL_I8MM & ~LEVEL_DOTPROD},
     {"native", ~(cpu_features)0, ~(cpu_features)0},
 };

@@ -42,20 +42,20 @@ typedef enum cpu_feature {
 /* Bit f stands for feature f. */
 typedef uint64_t cpu_features;
 
-#define CPU_SET(feature) ((cpu_features)1 << CPU_##feature)
+#define CPU_HAS(feature) ((cpu_features)1 << CPU_##feature)
 
 /* What the kernels of one ISA need, all of it. */
-#define CPU_NEEDS_AVX2 (CPU_SET(AVX2) | CPU_SET(FMA) | CPU_SET(F16C))
+#define CPU_NEEDS_AVX2 (CPU_HAS(AVX2) | CPU_HAS(FMA) | CPU_HAS(F16C))
 #define CPU_NEEDS_AVX512                                                                           \
-    (CPU_NEEDS_AVX2 | CPU_SET(AVX512F) | CPU_SET(AVX512BW) | CPU_SET(AVX512DQ) | CPU_SET(AVX512VL))
-#define CPU_NEEDS_AVXVNNI (CPU_NEEDS_AVX2 | CPU_SET(AVXVNNI))
-#define CPU_NEEDS_VNNI    (CPU_NEEDS_AVX512 | CPU_SET(AVX512VNNI))
-#define CPU_NEEDS_AMX     (CPU_NEEDS_VNNI | CPU_SET(AMXTILE) | CPU_SET(AMXINT8))
+    (CPU_NEEDS_AVX2 | CPU_HAS(AVX512F) | CPU_HAS(AVX512BW) | CPU_HAS(AVX512DQ) | CPU_HAS(AVX512VL))
+#define CPU_NEEDS_AVXVNNI (CPU_NEEDS_AVX2 | CPU_HAS(AVXVNNI))
+#define CPU_NEEDS_VNNI    (CPU_NEEDS_AVX512 | CPU_HAS(AVX512VNNI))
+#define CPU_NEEDS_AMX     (CPU_NEEDS_VNNI | CPU_HAS(AMXTILE) | CPU_HAS(AMXINT8))
 #define CPU_NEEDS_AMXBF16                                                                          \
-    (CPU_NEEDS_AVX512 | CPU_SET(AVX512BF16) | CPU_SET(AMXTILE) | CPU_SET(AMXBF16))
-#define CPU_NEEDS_NEON    CPU_SET(NEON)
-#define CPU_NEEDS_DOTPROD (CPU_NEEDS_NEON | CPU_SET(DOTPROD))
-#define CPU_NEEDS_I8MM    (CPU_NEEDS_DOTPROD | CPU_SET(I8MM))
+    (CPU_NEEDS_AVX512 | CPU_HAS(AVX512BF16) | CPU_HAS(AMXTILE) | CPU_HAS(AMXBF16))
+#define CPU_NEEDS_NEON    CPU_HAS(NEON)
+#define CPU_NEEDS_DOTPROD (CPU_NEEDS_NEON | CPU_HAS(DOTPROD))
+#define CPU_NEEDS_I8MM    (CPU_NEEDS_DOTPROD | CPU_HAS(I8MM))
 
 typedef struct cpu_info {
     cpu_features features; /* usable: the operating system keeps the registers too */

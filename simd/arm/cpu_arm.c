@@ -17,11 +17,11 @@ cpu_features arch_features(void)
 {
     unsigned long first = getauxval(AT_HWCAP), second = getauxval(AT_HWCAP2);
     cpu_features set = 0;
-    set |= (first & BIT_ASIMD) != 0 ? CPU_SET(NEON) : 0;
-    set |= (first & BIT_ASIMDDP) != 0 ? CPU_SET(DOTPROD) : 0;
-    set |= (first & BIT_SVE) != 0 ? CPU_SET(SVE) : 0;
-    set |= (second & BIT2_I8MM) != 0 ? CPU_SET(I8MM) : 0;
-    set |= (second & BIT2_BF16) != 0 ? CPU_SET(BF16) : 0;
+    set |= (first & BIT_ASIMD) != 0 ? CPU_HAS(NEON) : 0;
+    set |= (first & BIT_ASIMDDP) != 0 ? CPU_HAS(DOTPROD) : 0;
+    set |= (first & BIT_SVE) != 0 ? CPU_HAS(SVE) : 0;
+    set |= (second & BIT2_I8MM) != 0 ? CPU_HAS(I8MM) : 0;
+    set |= (second & BIT2_BF16) != 0 ? CPU_HAS(BF16) : 0;
     return set;
 }
 

@@ -51,25 +51,25 @@ static cpu_features flag(unsigned word, int bit, cpu_features set)
 cpu_features arch_features(void)
 {
     cpuid_registers basic = cpuid(1, 0), extended = cpuid(7, 0), more = cpuid(7, 1);
-    cpu_features set = flag(basic.edx, 26, CPU_SET(SSE2)) | flag(basic.ecx, 9, CPU_SET(SSSE3)) |
-                       flag(basic.ecx, 19, CPU_SET(SSE41));
+    cpu_features set = flag(basic.edx, 26, CPU_HAS(SSE2)) | flag(basic.ecx, 9, CPU_HAS(SSSE3)) |
+                       flag(basic.ecx, 19, CPU_HAS(SSE41));
     unsigned saved = (basic.ecx >> 27 & 1u) != 0 ? xcr0() : 0;
     if ((saved & XCR0_AVX) == XCR0_AVX) {
-        set |= flag(basic.ecx, 28, CPU_SET(AVX)) | flag(basic.ecx, 12, CPU_SET(FMA)) |
-               flag(basic.ecx, 29, CPU_SET(F16C)) | flag(extended.ebx, 5, CPU_SET(AVX2)) |
-               flag(more.eax, 4, CPU_SET(AVXVNNI));
+        set |= flag(basic.ecx, 28, CPU_HAS(AVX)) | flag(basic.ecx, 12, CPU_HAS(FMA)) |
+               flag(basic.ecx, 29, CPU_HAS(F16C)) | flag(extended.ebx, 5, CPU_HAS(AVX2)) |
+               flag(more.eax, 4, CPU_HAS(AVXVNNI));
     }
     if ((saved & XCR0_AVX512) == XCR0_AVX512) {
-        set |= flag(extended.ebx, 16, CPU_SET(AVX512F)) |
-               flag(extended.ebx, 17, CPU_SET(AVX512DQ)) |
-               flag(extended.ebx, 30, CPU_SET(AVX512BW)) |
-               flag(extended.ebx, 31, CPU_SET(AVX512VL)) |
-               flag(extended.ecx, 11, CPU_SET(AVX512VNNI)) |
-               flag(more.eax, 5, CPU_SET(AVX512BF16));
+        set |= flag(extended.ebx, 16, CPU_HAS(AVX512F)) |
+               flag(extended.ebx, 17, CPU_HAS(AVX512DQ)) |
+               flag(extended.ebx, 30, CPU_HAS(AVX512BW)) |
+               flag(extended.ebx, 31, CPU_HAS(AVX512VL)) |
+               flag(extended.ecx, 11, CPU_HAS(AVX512VNNI)) |
+               flag(more.eax, 5, CPU_HAS(AVX512BF16));
     }
     if ((saved & XCR0_AMX) == XCR0_AMX && (extended.edx >> 24 & 1u) != 0 && amx_permitted()) {
-        set |= CPU_SET(AMXTILE) | flag(extended.edx, 25, CPU_SET(AMXINT8)) |
-               flag(extended.edx, 22, CPU_SET(AMXBF16));
+        set |= CPU_HAS(AMXTILE) | flag(extended.edx, 25, CPU_HAS(AMXINT8)) |
+               flag(extended.edx, 22, CPU_HAS(AMXBF16));
     }
     return set;
 }

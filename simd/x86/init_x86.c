@@ -54,8 +54,8 @@ const cpu_peak *cpu_peaks(size_t *count)
     static const cpu_peak peaks[] = {
         {"avx2", "f32", CPU_NEEDS_AVX2, peak_f32_avx2},
         {"avx512", "f32", CPU_NEEDS_AVX512, peak_f32_avx512},
-        {"avx512bf16", "bf16", CPU_NEEDS_AVX512 | CPU_SET(AVX512BF16), peak_bf16_avx512bf16},
-        {"amx", "bf16", CPU_NEEDS_AMX | CPU_SET(AMXBF16), peak_bf16_amx},
+        {"avx512bf16", "bf16", CPU_NEEDS_AVX512 | CPU_HAS(AVX512BF16), peak_bf16_avx512bf16},
+        {"amx", "bf16", CPU_NEEDS_AMX | CPU_HAS(AMXBF16), peak_bf16_amx},
         {"avx2", "int8", CPU_NEEDS_AVX2, peak_int8_avx2},
         {"avxvnni", "int8", CPU_NEEDS_AVXVNNI, peak_int8_avxvnni},
         {"avx512", "int8", CPU_NEEDS_AVX512, peak_int8_avx512},

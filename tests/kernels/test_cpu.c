@@ -9,17 +9,17 @@
 #include <string.h>
 
 #define AVX2_PARTS                                                                                 \
-    (CPU_SET(SSE2) | CPU_SET(SSSE3) | CPU_SET(SSE41) | CPU_SET(AVX) | CPU_SET(AVX2) |              \
-     CPU_SET(FMA) | CPU_SET(F16C))
+    (CPU_HAS(SSE2) | CPU_HAS(SSSE3) | CPU_HAS(SSE41) | CPU_HAS(AVX) | CPU_HAS(AVX2) |              \
+     CPU_HAS(FMA) | CPU_HAS(F16C))
 #define AVX512_PARTS                                                                               \
-    (AVX2_PARTS | CPU_SET(AVX512F) | CPU_SET(AVX512BW) | CPU_SET(AVX512DQ) | CPU_SET(AVX512VL))
-#define VNNI_PARTS (AVX512_PARTS | CPU_SET(AVX512VNNI) | CPU_SET(AVXVNNI))
+    (AVX2_PARTS | CPU_HAS(AVX512F) | CPU_HAS(AVX512BW) | CPU_HAS(AVX512DQ) | CPU_HAS(AVX512VL))
+#define VNNI_PARTS (AVX512_PARTS | CPU_HAS(AVX512VNNI) | CPU_HAS(AVXVNNI))
 /* Sapphire Rapids */
 #define LARGE_X86                                                                                  \
-    (VNNI_PARTS | CPU_SET(AVX512BF16) | CPU_SET(AMXTILE) | CPU_SET(AMXINT8) | CPU_SET(AMXBF16))
+    (VNNI_PARTS | CPU_HAS(AVX512BF16) | CPU_HAS(AMXTILE) | CPU_HAS(AMXINT8) | CPU_HAS(AMXBF16))
 /* Neoverse V1 */
 #define LARGE_ARM                                                                                  \
-    (CPU_SET(NEON) | CPU_SET(DOTPROD) | CPU_SET(I8MM) | CPU_SET(BF16) | CPU_SET(SVE))
+    (CPU_HAS(NEON) | CPU_HAS(DOTPROD) | CPU_HAS(I8MM) | CPU_HAS(BF16) | CPU_HAS(SVE))
 
 static const struct mask_case {
     const char *text;
@@ -28,26 +28,26 @@ static const struct mask_case {
     {NULL, LARGE_X86, LARGE_X86},
     {"", LARGE_X86, LARGE_X86},
     {"native", LARGE_X86, LARGE_X86},
-    {"generic", LARGE_X86, CPU_SET(SSE2)},
+    {"generic", LARGE_X86, CPU_HAS(SSE2)},
     {"avx2", LARGE_X86, AVX2_PARTS},
     {"avx512", LARGE_X86, AVX512_PARTS},
     {"vnni", LARGE_X86, VNNI_PARTS},
     {"amx", LARGE_X86, LARGE_X86},
     {"amx", AVX2_PARTS, AVX2_PARTS},
     {"neon", LARGE_X86, 0},
-    {"avx2,-fma", LARGE_X86, AVX2_PARTS & ~CPU_SET(FMA)},
-    {"-amx-bf16", LARGE_X86, LARGE_X86 & ~CPU_SET(AMXBF16)},
+    {"avx2,-fma", LARGE_X86, AVX2_PARTS & ~CPU_HAS(FMA)},
+    {"-amx-bf16", LARGE_X86, LARGE_X86 & ~CPU_HAS(AMXBF16)},
     {"-amx", LARGE_X86, VNNI_PARTS},
     {"-avx2,+avx2", LARGE_X86, LARGE_X86},
-    {"-vnni,+avxvnni", LARGE_X86, LARGE_X86 & ~CPU_SET(AVX512VNNI)},
-    {"avx2,+avx512vnni", LARGE_X86, AVX2_PARTS | CPU_SET(AVX512VNNI)},
+    {"-vnni,+avxvnni", LARGE_X86, LARGE_X86 & ~CPU_HAS(AVX512VNNI)},
+    {"avx2,+avx512vnni", LARGE_X86, AVX2_PARTS | CPU_HAS(AVX512VNNI)},
     {"avx2,+avx512vnni", AVX2_PARTS, AVX2_PARTS},
     {"generic", LARGE_ARM, 0},
-    {"neon", LARGE_ARM, CPU_SET(NEON)},
-    {"dotprod", LARGE_ARM, CPU_SET(NEON) | CPU_SET(DOTPROD)},
-    {"i8mm", LARGE_ARM, LARGE_ARM & ~CPU_SET(SVE)},
-    {"-i8mm", LARGE_ARM, LARGE_ARM & ~CPU_SET(I8MM)},
-    {"-dotprod,-sve", LARGE_ARM, CPU_SET(NEON) | CPU_SET(I8MM) | CPU_SET(BF16)},
+    {"neon", LARGE_ARM, CPU_HAS(NEON)},
+    {"dotprod", LARGE_ARM, CPU_HAS(NEON) | CPU_HAS(DOTPROD)},
+    {"i8mm", LARGE_ARM, LARGE_ARM & ~CPU_HAS(SVE)},
+    {"-i8mm", LARGE_ARM, LARGE_ARM & ~CPU_HAS(I8MM)},
+    {"-dotprod,-sve", LARGE_ARM, CPU_HAS(NEON) | CPU_HAS(I8MM) | CPU_HAS(BF16)},
 };
 
 static const struct bad_case {
