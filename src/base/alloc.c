@@ -4,6 +4,7 @@
 #include <string.h>
 
 #define ALIGNMENT ((size_t)64)
+#define PAGE      ((size_t)4096)
 
 bool base_multiply(size_t a, size_t b, size_t *product)
 {
@@ -41,6 +42,15 @@ void *base_alloc_aligned(size_t count, size_t size)
     }
     bytes = (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
     return aligned_alloc(ALIGNMENT, bytes > 0 ? bytes : ALIGNMENT);
+}
+
+void *base_alloc_pages(size_t size)
+{
+    if (size > SIZE_MAX - PAGE) {
+        return NULL;
+    }
+    size = (size + PAGE - 1) / PAGE * PAGE;
+    return aligned_alloc(PAGE, size > 0 ? size : PAGE);
 }
 
 void base_free(void *block)

@@ -20,6 +20,10 @@ void *base_realloc(void *block, size_t count, size_t size);
  * zero. Free with base_free. */
 void *base_alloc_aligned(size_t count, size_t size);
 
+/* `size` bytes at a multiple of 4096 bytes (a page, a block of a disk), not set to zero. Free with
+ * base_free. */
+void *base_alloc_pages(size_t size);
+
 void base_free(void *block);
 
 /* A copy of `size` bytes with a NUL behind it; NULL without memory. */

@@ -1,28 +1,13 @@
 #include "base/processors.h"
 
+#include "base/cgroup.h"
+
 #include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-#define LINE_MOST 4096
-
-/* The first line of a file without its line end; false if there is none. */
-static bool read_line(const char *path, char line[LINE_MOST])
-{
-    FILE *file = fopen(path, "re");
-    if (file == NULL) {
-        return false;
-    }
-    bool found = fgets(line, LINE_MOST, file) != NULL;
-    fclose(file);
-    if (found) {
-        line[strcspn(line, "\n")] = '\0';
-    }
-    return found;
-}
 
 /* ------------------------------------------------------------------------------- cores */
 
@@ -56,10 +41,10 @@ static bool leads_core(const char *root, unsigned long processor, const processo
 {
     static const char *const names[] = {"core_cpus_list", "thread_siblings_list"};
     for (int i = 0; i < 2; i++) {
-        char path[PATH_MAX], line[LINE_MOST];
+        char path[PATH_MAX], line[CGROUP_LINE];
         snprintf(path, sizeof(path), "%s/sys/devices/system/cpu/cpu%lu/topology/%s", root,
                  processor, names[i]);
-        if (read_line(path, line)) {
+        if (cgroup_read_line(path, line)) {
             return lowest_of_list(line, allowed) >= processor;
         }
     }
@@ -77,89 +62,49 @@ int processors_cores(const char *root, const processor_set *allowed)
 
 /* ------------------------------------------------------------------------------- quotas */
 
-/* Processors of one version 2 group; 0 without a quota. */
-static int quota_unified(const char *folder)
-{
-    char path[PATH_MAX + 32], line[LINE_MOST];
-    long quota, period;
-    snprintf(path, sizeof(path), "%s/cpu.max", folder);
-    /* "max 100000" has no number in the first place. */
-    if (read_line(path, line) && sscanf(line, "%ld %ld", &quota, &period) == 2 && quota > 0 &&
-        period > 0) {
-        return (int)(quota / period + (quota % period != 0));
-    }
-    return 0;
-}
-
-/* The same of a version 1 group. */
-static int quota_legacy(const char *folder)
-{
-    char path[PATH_MAX + 32], line[LINE_MOST];
-    snprintf(path, sizeof(path), "%s/cpu.cfs_quota_us", folder);
-    long quota = read_line(path, line) ? atol(line) : 0;
-    snprintf(path, sizeof(path), "%s/cpu.cfs_period_us", folder);
-    long period = read_line(path, line) ? atol(line) : 0;
-    return quota > 0 && period > 0 ? (int)(quota / period + (quota % period != 0)) : 0;
-}
-
 static int smaller_quota(int a, int b)
 {
     return a == 0 || (b > 0 && b < a) ? b : a;
 }
 
-/* The smallest quota of a group and those above it, where `mount` shows them. */
-static int quota_along(const char *mount, const char *group, int (*read)(const char *folder))
+/* "cpu.max" is "QUOTA PERIOD"; "max 100000" has no number in the first place. */
+static bool read_unified(const char *folder, long *quota, long *period)
 {
-    char folder[PATH_MAX];
-    int quota = 0, size = snprintf(folder, sizeof(folder), "%s%s", mount, group);
-    if (size < 0 || (size_t)size >= sizeof(folder)) {
-        return 0;
-    }
-    while (strlen(folder) > strlen(mount)) {
-        quota = smaller_quota(quota, read(folder));
-        *strrchr(folder, '/') = '\0';
-    }
-    return smaller_quota(quota, read(mount));
+    char path[PATH_MAX], line[CGROUP_LINE];
+    return cgroup_file(folder, "cpu.max", path, sizeof(path)) &&
+           cgroup_read_line(path, line) && sscanf(line, "%ld %ld", quota, period) == 2;
 }
 
-/* Whether a line's controllers, "cpu,cpuacct", have cpu among them. */
-static bool controls_cpu(const char *controllers, size_t size)
+static bool read_legacy(const char *folder, long *quota, long *period)
 {
-    for (const char *at = controllers; at < controllers + size;) {
-        size_t length = strcspn(at, ",:");
-        if (length == 3 && strncmp(at, "cpu", 3) == 0) {
-            return true;
-        }
-        at += length + 1;
+    char path[PATH_MAX], line[CGROUP_LINE];
+    if (!cgroup_file(folder, "cpu.cfs_quota_us", path, sizeof(path)) ||
+        !cgroup_read_line(path, line)) {
+        return false;
     }
-    return false;
+    *quota = atol(line);
+    if (!cgroup_file(folder, "cpu.cfs_period_us", path, sizeof(path)) ||
+        !cgroup_read_line(path, line)) {
+        return false;
+    }
+    *period = atol(line);
+    return true;
+}
+
+static void visit_quota(void *context, const char *folder, bool unified)
+{
+    int *smallest = context;
+    long quota, period;
+    if ((unified ? read_unified : read_legacy)(folder, &quota, &period) && quota > 0 &&
+        period > 0) {
+        *smallest = smaller_quota(*smallest, (int)(quota / period + (quota % period != 0)));
+    }
 }
 
 int processors_quota(const char *root)
 {
-    char path[PATH_MAX], line[LINE_MOST];
-    snprintf(path, sizeof(path), "%s/proc/self/cgroup", root);
-    FILE *file = fopen(path, "re");
     int quota = 0;
-    while (file != NULL && fgets(line, sizeof(line), file) != NULL) {
-        line[strcspn(line, "\n")] = '\0';
-        /* "0::/group" of version 2, "4:cpu,cpuacct:/group" of version 1 */
-        char *controllers = strchr(line, ':');
-        char *group = controllers != NULL ? strchr(controllers + 1, ':') : NULL;
-        if (group == NULL || group[1] != '/') {
-            continue;
-        }
-        if (group == controllers + 1) {
-            snprintf(path, sizeof(path), "%s/sys/fs/cgroup", root);
-            quota = smaller_quota(quota, quota_along(path, group + 1, quota_unified));
-        } else if (controls_cpu(controllers + 1, (size_t)(group - controllers - 1))) {
-            snprintf(path, sizeof(path), "%s/sys/fs/cgroup/cpu", root);
-            quota = smaller_quota(quota, quota_along(path, group + 1, quota_legacy));
-        }
-    }
-    if (file != NULL) {
-        fclose(file);
-    }
+    cgroup_each(root, "cpu", visit_quota, &quota);
     return quota;
 }
 

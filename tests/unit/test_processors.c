@@ -2,6 +2,7 @@
 #include "test.h"
 
 #include "base/file.h"
+#include "base/memory.h"
 #include "base/processors.h"
 #include "base/team.h"
 
@@ -127,6 +128,35 @@ static void test_quotas_of_version_1(void **state)
     remove_machine(&m);
 }
 
+static void test_memory(void **state)
+{
+    (void)state;
+    machine m = new_machine();
+    assert_int_equal(memory_total(m.root), 0);
+    put(&m, "/proc/meminfo", "MemTotal:        8000 kB\nMemFree: 1 kB\nMemAvailable:    5000 kB\n");
+    assert_int_equal(memory_total(m.root), 8000 * 1024);
+    assert_int_equal(memory_available(m.root), 5000 * 1024);
+    put(&m, "/proc/self/cgroup", "0::/a/b\n");
+    put(&m, "/sys/fs/cgroup/a/b/memory.max", "max\n");
+    put(&m, "/sys/fs/cgroup/a/memory.max", "4000000\n"); /* of the group above */
+    put(&m, "/sys/fs/cgroup/a/memory.current", "3000000\n");
+    put(&m, "/sys/fs/cgroup/a/memory.stat", "anon 1\nfile 1000000\nfile_mapped 5\n");
+    assert_int_equal(memory_total(m.root), 4000000);
+    assert_int_equal(memory_available(m.root), 2000000);
+    put(&m, "/sys/fs/cgroup/a/memory.current", "9000000\n");
+    assert_int_equal(memory_available(m.root), 0);
+    put(&m, "/proc/self/cgroup", "4:memory:/c\n");
+    put(&m, "/sys/fs/cgroup/memory/c/memory.limit_in_bytes", "6000000\n");
+    put(&m, "/sys/fs/cgroup/memory/c/memory.usage_in_bytes", "500000\n");
+    put(&m, "/sys/fs/cgroup/memory/c/memory.stat", "cache 1\ntotal_cache 100000\n");
+    assert_int_equal(memory_total(m.root), 6000000);
+    assert_int_equal(memory_available(m.root), 5000 * 1024); /* there is no more in the machine */
+    put(&m, "/sys/fs/cgroup/memory/c/memory.usage_in_bytes", "2500000\n");
+    assert_int_equal(memory_available(m.root), 3600000);
+    remove_machine(&m);
+    assert_true(memory_resident() > 100000);
+}
+
 static void test_processors_of_this_machine(void **state)
 {
     (void)state;
@@ -140,6 +170,7 @@ int main(void)
         cmocka_unit_test(test_cores),
         cmocka_unit_test(test_quotas),
         cmocka_unit_test(test_quotas_of_version_1),
+        cmocka_unit_test(test_memory),
         cmocka_unit_test(test_processors_of_this_machine),
     };
     return cmocka_run_group_tests_name("processors", tests, NULL, NULL);
