@@ -6,7 +6,9 @@ libweights_la_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CFLAGS) $(ZSTD_CFLAGS) $(XXHAS
 libweights_la_SOURCES = \
 	weights/checkpoint.c weights/checkpoint.h \
 	weights/checkpoint_write.c weights/checkpoint_write.h \
+	weights/direct.c weights/direct.h \
 	weights/importance.c weights/importance.h \
+	weights/loader.c weights/loader.h \
 	weights/lora.c weights/lora.h weights/lora_internal.h \
 	weights/lora_config.c weights/lora_config.h \
 	weights/lora_merge.c \
@@ -26,16 +28,21 @@ libweights_la_SOURCES = \
 	weights/pack_types.c weights/pack_types.h \
 	weights/pack_verify.c weights/pack_verify.h \
 	weights/pack_write.c weights/pack_write.h \
+	weights/pager.c weights/pager.h weights/pager_internal.h \
+	weights/pager_slots.c \
 	weights/place.c weights/place.h \
 	weights/quantize.c weights/quantize.h \
 	weights/quantize_asymmetric.c \
 	weights/quantize_codebook.c \
 	weights/quantize_linear.c weights/quantize_linear.h \
 	weights/quantize_row.h weights/quantize_settle.c \
+	weights/record.c weights/record.h \
+	weights/residency.c weights/residency.h \
 	weights/safetensors.c weights/safetensors.h \
 	weights/safetensors_write.c weights/safetensors_write.h \
 	weights/store.c weights/store.h weights/store_internal.h \
 	weights/store_pack.c \
+	weights/store_paged.c \
 	weights/store_random.c weights/store_random.h \
 	weights/synth.c weights/synth.h \
 	weights/synth_config.c weights/synth_config.h \
@@ -45,4 +52,4 @@ libweights_la_SOURCES = \
 	weights/synth_tensors.c weights/synth_tensors.h \
 	weights/synth_tokenizer.c \
 	weights/unpack.c weights/unpack.h
-EXTRA_DIST += weights/FORMAT.md weights/QUANTIZATION.md
+EXTRA_DIST += weights/FORMAT.md weights/PAGING.md weights/QUANTIZATION.md

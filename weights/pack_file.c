@@ -193,10 +193,10 @@ static vl2_status fail_frame(const pack_file *file, const pack_tensor *tensor,
                     pack_describe(file, tensor, frame, text, sizeof(text)), found, expected);
 }
 
-vl2_status pack_check(const pack_file *file, const pack_tensor *tensor, const pack_frame *frame,
-                      vl2_error *error)
+vl2_status pack_check_bytes(const pack_file *file, const pack_tensor *tensor,
+                            const pack_frame *frame, const uint8_t *stored, vl2_error *error)
 {
-    uint64_t hash = XXH3_64bits(file->data + frame->offset, (size_t)frame->stored);
+    uint64_t hash = XXH3_64bits(stored, (size_t)frame->stored);
     if (hash == frame->hash) {
         return VL2_OK;
     }
@@ -204,6 +204,12 @@ vl2_status pack_check(const pack_file *file, const pack_tensor *tensor, const pa
     snprintf(found, sizeof(found), "checksum %016" PRIx64, hash);
     snprintf(expected, sizeof(expected), "%016" PRIx64, frame->hash);
     return fail_frame(file, tensor, frame, found, expected, error);
+}
+
+vl2_status pack_check(const pack_file *file, const pack_tensor *tensor, const pack_frame *frame,
+                      vl2_error *error)
+{
+    return pack_check_bytes(file, tensor, frame, file->data + frame->offset, error);
 }
 
 /* Bytes of content that a decoder has to remember (RFC 8878, section 3.1.1.1.2). */
@@ -241,10 +247,10 @@ static vl2_status fail_zstd(const pack_file *file, const pack_tensor *tensor,
     return fail_frame(file, tensor, frame, found, expected, error);
 }
 
-vl2_status pack_expand(const pack_file *file, const pack_tensor *tensor, const pack_frame *frame,
-                       void *out, vl2_error *error)
+vl2_status pack_expand_bytes(const pack_file *file, const pack_tensor *tensor,
+                             const pack_frame *frame, const uint8_t *stored, void *out,
+                             vl2_error *error)
 {
-    const uint8_t *stored = file->data + frame->offset;
     size_t content = (size_t)frame->content;
     if (frame->codec == PACK_RAW) {
         memcpy(out, stored, content);
@@ -271,6 +277,12 @@ vl2_status pack_expand(const pack_file *file, const pack_tensor *tensor, const p
                          ZSTD_isError(written) ? ZSTD_getErrorName(written) : "fewer bytes", error);
     }
     return VL2_OK;
+}
+
+vl2_status pack_expand(const pack_file *file, const pack_tensor *tensor, const pack_frame *frame,
+                       void *out, vl2_error *error)
+{
+    return pack_expand_bytes(file, tensor, frame, file->data + frame->offset, out, error);
 }
 
 void pack_release(const pack_file *file, const pack_frame *frame)

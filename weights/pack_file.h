@@ -87,12 +87,19 @@ const char *pack_describe(const pack_file *file, const pack_tensor *tensor, cons
  * offset N: found checksum X, expected Y". `tensor` is the one it belongs to, NULL for a blob. */
 vl2_status pack_check(const pack_file *file, const pack_tensor *tensor, const pack_frame *frame,
                       vl2_error *error);
+/* The same with the frame's bytes from elsewhere: stored [frame->stored]. */
+vl2_status pack_check_bytes(const pack_file *file, const pack_tensor *tensor,
+                            const pack_frame *frame, const uint8_t *stored, vl2_error *error);
 
 /* Writes the content of a frame to `out` [frame->content bytes]; does not look at the hash. Takes
  * less than a megabyte of memory beside `out`. VL2_ERROR_MODEL if the zstd frame is damaged or of
  * another size, with a message as above; VL2_ERROR_MEMORY. */
 vl2_status pack_expand(const pack_file *file, const pack_tensor *tensor, const pack_frame *frame,
                        void *out, vl2_error *error);
+/* The same with the frame's bytes from elsewhere: stored [frame->stored]. */
+vl2_status pack_expand_bytes(const pack_file *file, const pack_tensor *tensor,
+                             const pack_frame *frame, const uint8_t *stored, void *out,
+                             vl2_error *error);
 
 /* Gives the memory of a frame's mapped bytes back; they are read again when they are touched. For
  * whoever goes through a whole file. */

@@ -82,6 +82,7 @@ void weight_store_close(weight_store *store)
     if (store == NULL) {
         return;
     }
+    weight_store_close_pager(store);
     weight_store_free_records(store);
     random_weights_free(store->random);
     base_free(store->sorted);

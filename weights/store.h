@@ -50,6 +50,27 @@ const weight_view *weight_store_get(const weight_store *store, size_t index); /*
 vl2_status weight_store_acquire(weight_store *store, const uint32_t *records, size_t count,
                                 const team *team, vl2_error *error);
 
+/* ------------------------------------------------------------------------------- paging */
+
+struct pager;
+
+/* True for a packed file whose routed experts can be read one by one. */
+bool weight_store_can_page(const weight_store *store);
+
+/* From now on nothing is used where it is mapped. Routed experts are read into slots, through
+ * weight_store_pager; other records into memory of their own, when they are acquired. `slots` is
+ * the number of experts at first. Only before anything is acquired. VL2_ERROR_UNSUPPORTED,
+ * VL2_ERROR_MODEL, VL2_ERROR_MEMORY. */
+vl2_status weight_store_page(weight_store *store, size_t slots, vl2_error *error);
+struct pager *weight_store_pager(const weight_store *store);   /* NULL unless it is paged */
+struct loader *weight_store_loader(const weight_store *store); /* NULL unless it is paged */
+
+/* Of a paged store: gives back the memory of acquired records that nobody uses. */
+void weight_store_release(weight_store *store, const uint32_t *records, size_t count);
+
+/* Bytes of memory that records of a packed file, no experts, take in a paged store. */
+uint64_t weight_store_record_memory(weight_store *store, const uint32_t *records, size_t count);
+
 /* At most one of the two is not NULL. */
 const checkpoint *weight_store_checkpoint(const weight_store *store);
 const pack_file *weight_store_pack(const weight_store *store);

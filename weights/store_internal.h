@@ -23,6 +23,9 @@ struct weight_store {
     pthread_mutex_t mutex; /* held while records are made ready */
     uint32_t *pending;     /* [records] those to be made ready now */
     bool *queued;          /* [records] is in pending */
+    /* of a paged one */
+    struct loader *loader;
+    struct pager *pager;
 };
 
 /* A store without views. VL2_ERROR_MEMORY. */
@@ -34,7 +37,12 @@ void weight_store_sort(weight_store *store); /* when all views have their names 
 /* store_pack.c: the views of store->pack, and what is needed to make its records ready; the latter
  * freed. */
 vl2_status weight_store_view_pack(weight_store *store, vl2_error *error);
+weight_view *weight_store_views_of(const weight_store *store, uint32_t record); /* its tensors' */
 void weight_store_free_records(weight_store *store);
+
+/* store_paged.c: reads the first `count` of store->pending, with the mutex held. */
+vl2_status weight_store_read_pending(weight_store *store, size_t count, vl2_error *error);
+void weight_store_close_pager(weight_store *store);
 
 /* store_random.c */
 void random_weights_free(struct random_weights *random); /* NULL is allowed */

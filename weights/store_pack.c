@@ -2,6 +2,7 @@
 #include "weights/store_internal.h"
 
 #include "base/alloc.h"
+#include "weights/record.h"
 
 #include <string.h>
 
@@ -58,128 +59,31 @@ void weight_store_free_records(weight_store *store)
     base_free(store->queued);
 }
 
-/* ------------------------------------------------------------------------------- expanding */
+/* ------------------------------------------------------------------------------- acquiring */
 
-static const void *stored_bytes(const weight_store *store, const pack_frame *frame)
-{
-    return pack_data(store->pack) + frame->offset;
-}
-
-/* Room that a tensor takes in its record's block: each piece at a multiple of 64 bytes. */
-static size_t rounded(uint64_t bytes)
-{
-    return ((size_t)bytes + 63) & ~(size_t)63;
-}
-
-static size_t expanded_size(const pack_tensor *tensor)
-{
-    if (pack_layout_is_split(tensor->layout)) {
-        return rounded(2 * tensor->frames[0].content);
-    }
-    size_t size = 0;
-    for (int i = 0; i < tensor->frame_count; i++) {
-        size += tensor->frames[i].codec == PACK_RAW ? 0 : rounded(tensor->frames[i].content);
-    }
-    return size;
-}
-
-#define WEAVE_BLOCK 4096
-
-/* Numbers of two bytes from their low and high bytes. `high` may lie in the second half of `out`:
- * it is read ahead of where `out` is written. */
-static void weave(const uint8_t *low, const uint8_t *high, size_t count, uint8_t *out)
-{
-    uint8_t block[WEAVE_BLOCK];
-    for (size_t at = 0; at < count; at += WEAVE_BLOCK) {
-        size_t now = count - at < WEAVE_BLOCK ? count - at : WEAVE_BLOCK;
-        memcpy(block, high + at, now);
-        pack_join(low + at, block, now, out + 2 * at);
-    }
-}
-
-static vl2_status expand_split(const weight_store *store, const pack_tensor *tensor, uint8_t *out,
-                               vl2_error *error)
-{
-    const pack_frame *low = &tensor->frames[0], *high = &tensor->frames[1];
-    size_t count = (size_t)low->content;
-    const uint8_t *low_bytes = stored_bytes(store, low), *high_bytes = stored_bytes(store, high);
-    uint8_t *space = NULL;
-    vl2_status status = VL2_OK;
-    if (low->codec != PACK_RAW) {
-        space = base_malloc(count, 1);
-        status = space == NULL ? vl2_fail_memory(error, tensor->name, count)
-                               : pack_expand(store->pack, tensor, low, space, error);
-        low_bytes = space;
-    }
-    if (status == VL2_OK && high->codec != PACK_RAW) {
-        status = pack_expand(store->pack, tensor, high, out + count, error);
-        high_bytes = out + count;
-    }
-    if (status == VL2_OK) {
-        weave(low_bytes, high_bytes, count, out);
-    }
-    base_free(space);
-    return status;
-}
-
-static vl2_status expand_tensor(weight_store *store, const pack_tensor *tensor, weight_view *view,
-                                uint8_t *out, vl2_error *error)
-{
-    if (pack_layout_is_split(tensor->layout)) {
-        view->tensor.data = out;
-        return expand_split(store, tensor, out, error);
-    }
-    for (int i = 0; i < tensor->frame_count; i++) {
-        const pack_frame *frame = &tensor->frames[i];
-        const void *bytes = stored_bytes(store, frame);
-        if (frame->codec != PACK_RAW) {
-            vl2_status status = pack_expand(store->pack, tensor, frame, out, error);
-            if (status != VL2_OK) {
-                return status;
-            }
-            bytes = out;
-            out += rounded(frame->content);
-        }
-        if (frame->plane == PACK_NUMBERS) {
-            view->tensor.data = bytes;
-        } else {
-            view->packed.plane[frame->plane] = bytes;
-        }
-    }
-    return VL2_OK;
-}
-
-static vl2_status check_record(const weight_store *store, const pack_record *record,
-                               vl2_error *error)
-{
-    vl2_status status = VL2_OK;
-    for (uint32_t t = 0; t < record->tensor_count && status == VL2_OK; t++) {
-        const pack_tensor *tensor = &record->tensors[t];
-        for (int i = 0; i < tensor->frame_count && status == VL2_OK; i++) {
-            status = pack_check(store->pack, tensor, &tensor->frames[i], error);
-        }
-    }
-    return status;
-}
-
-static vl2_status expand_record(weight_store *store, uint32_t index, vl2_error *error)
+weight_view *weight_store_views_of(const weight_store *store, uint32_t index)
 {
     const pack_record *record = pack_record_get(store->pack, index);
-    size_t size = 0;
-    for (uint32_t t = 0; t < record->tensor_count; t++) {
-        size += expanded_size(&record->tensors[t]);
-    }
+    return &store->views[record->tensors - pack_tensor_get(store->pack, 0)];
+}
+
+static vl2_status check_record(const weight_store *store, uint32_t index, vl2_error *error)
+{
+    const pack_record *record = pack_record_get(store->pack, index);
+    return record_check(store->pack, record, pack_data(store->pack) + record->offset, error);
+}
+
+static vl2_status place_record(weight_store *store, uint32_t index, vl2_error *error)
+{
+    const pack_record *record = pack_record_get(store->pack, index);
+    size_t size = record_block_size(record, RECORD_IN_PLACE);
     uint8_t *block = NULL;
     if (size > 0 && (block = base_alloc_aligned(size, 1)) == NULL) {
         return vl2_fail_memory(error, record->tensors[0].name, size);
     }
-    size_t used = 0, first = (size_t)(record->tensors - pack_tensor_get(store->pack, 0));
-    vl2_status status = VL2_OK;
-    for (uint32_t t = 0; t < record->tensor_count && status == VL2_OK; t++) {
-        status = expand_tensor(store, &record->tensors[t], &store->views[first + t],
-                               block != NULL ? block + used : NULL, error);
-        used += expanded_size(&record->tensors[t]);
-    }
+    vl2_status status = record_place(store->pack, record, RECORD_IN_PLACE,
+                                     pack_data(store->pack) + record->offset, block,
+                                     weight_store_views_of(store, index), error);
     if (status != VL2_OK) {
         base_free(block);
         return status;
@@ -187,8 +91,6 @@ static vl2_status expand_record(weight_store *store, uint32_t index, vl2_error *
     store->blocks[index] = block;
     return VL2_OK;
 }
-
-/* ------------------------------------------------------------------------------- acquiring */
 
 typedef struct acquire_job {
     weight_store *store;
@@ -217,10 +119,10 @@ static void acquire_task(void *context, size_t task, int worker)
     vl2_error error;
     vl2_status status = VL2_OK;
     if (job->all || store->check) {
-        status = check_record(store, pack_record_get(store->pack, index), &error);
+        status = check_record(store, index, &error);
     }
     if (status == VL2_OK && !job->all) {
-        status = expand_record(store, index, &error);
+        status = place_record(store, index, &error);
         if (status == VL2_OK) {
             atomic_store_explicit(&store->ready[index], true, memory_order_release);
         }
@@ -276,7 +178,8 @@ vl2_status weight_store_acquire(weight_store *store, const uint32_t *records, si
     }
     pthread_mutex_lock(&store->mutex);
     size_t pending = list_pending(store, records, count);
-    vl2_status status = run_job(store, false, pending, team, error);
+    vl2_status status = store->pager != NULL ? weight_store_read_pending(store, pending, error)
+                                             : run_job(store, false, pending, team, error);
     pthread_mutex_unlock(&store->mutex);
     return status;
 }

@@ -1,5 +1,5 @@
 weights_tests = tests/unit/test_safetensors tests/unit/test_checkpoint tests/unit/test_synth \
-	tests/unit/test_lora
+	tests/unit/test_lora tests/unit/test_loader
 check_PROGRAMS += $(weights_tests)
 TESTS += $(weights_tests)
 tests_unit_test_safetensors_SOURCES = tests/unit/test_safetensors.c \
@@ -10,6 +10,9 @@ tests_unit_test_checkpoint_SOURCES = tests/unit/test_checkpoint.c tests/unit/tes
 	tests/test.h
 tests_unit_test_checkpoint_CPPFLAGS = $(test_cppflags)
 tests_unit_test_checkpoint_LDADD = $(test_ldadd)
+tests_unit_test_loader_SOURCES = tests/unit/test_loader.c tests/unit/test_folder.h tests/test.h
+tests_unit_test_loader_CPPFLAGS = $(test_cppflags)
+tests_unit_test_loader_LDADD = $(test_ldadd)
 tests_unit_test_lora_SOURCES = tests/unit/test_lora.c tests/unit/test_folder.h tests/test.h
 tests_unit_test_lora_CPPFLAGS = $(test_cppflags)
 tests_unit_test_lora_LDADD = $(test_ldadd)
@@ -25,3 +28,9 @@ EXTRA_DIST += \
 	tests/data/weights/fuzz/length_huge tests/data/weights/fuzz/not_json \
 	tests/data/weights/fuzz/overflow tests/data/weights/fuzz/overlap \
 	tests/data/weights/fuzz/short tests/data/weights/fuzz/zero_size
+
+# Prints the tables of weights/PAGING.md.
+noinst_PROGRAMS += tests/tools/replay_routing
+tests_tools_replay_routing_SOURCES = tests/tools/replay_routing.c
+tests_tools_replay_routing_CPPFLAGS = $(AM_CPPFLAGS)
+tests_tools_replay_routing_LDADD = $(test_ldadd)
