@@ -100,14 +100,17 @@ static void normalize(decoder *decoder, weight scale, const float *rows, size_t 
 static vl2_status run_layer(decoder *decoder, int index, float *rows, size_t first, size_t count,
                             vl2_error *error)
 {
-    const layer_weights *layer = &decoder->weights->layers[index];
+    const layer_weights *layer = &decoder->weights->layers[index], *next = layer + 1;
+    const moe_ahead ahead = {next, rows};
+    bool sees_next = index + 1 < decoder->config->layers && next->has_experts;
     normalize(decoder, layer->input_norm, rows, count, decoder->norm);
     stage_mark(decoder->compute->stages, STAGE_NORMS);
     attention_run(decoder->compute, &decoder->attention, &layer->attention, &decoder->cache, index,
                   decoder->norm, first, count, rows);
     normalize(decoder, layer->post_attention_norm, rows, count, decoder->norm);
     stage_mark(decoder->compute->stages, STAGE_NORMS);
-    return moe_run(decoder->compute, &decoder->moe, layer, decoder->norm, count, rows, error);
+    return moe_run(decoder->compute, &decoder->moe, layer, decoder->norm, count,
+                   sees_next ? &ahead : NULL, rows, error);
 }
 
 static void observe(const decoder *decoder, const decoder_observer *observer, int index,
@@ -120,26 +123,41 @@ static void observe(const decoder *decoder, const decoder_observer *observer, in
     observer->layer(observer->user, index, rows, first, count);
 }
 
+/* One chunk through one layer. */
+static vl2_status run_chunk(decoder *decoder, int index, float *rows, size_t first, size_t count,
+                            const atomic_int *cancelled, const decoder_observer *observer,
+                            vl2_error *error)
+{
+    if (cancelled != NULL && atomic_load_explicit(cancelled, memory_order_relaxed)) {
+        return vl2_fail(error, VL2_ERROR_CANCELLED, "cancelled while reading the prompt");
+    }
+    vl2_status status = run_layer(decoder, index, rows, first, count, error);
+    if (status == VL2_OK && observer != NULL) {
+        observe(decoder, observer, index, rows, first, count);
+    }
+    return status;
+}
+
 vl2_status decoder_run(decoder *decoder, float *rows, size_t first, size_t count,
                        const atomic_int *cancelled, const decoder_observer *observer,
                        vl2_error *error)
 {
+    size_t hidden = (size_t)decoder->config->hidden;
+    vl2_status status = VL2_OK;
     if (observer != NULL) {
         observe(decoder, observer, -1, rows, first, count);
     }
-    for (int i = 0; i < decoder->config->layers; i++) {
-        if (cancelled != NULL && atomic_load_explicit(cancelled, memory_order_relaxed)) {
-            return vl2_fail(error, VL2_ERROR_CANCELLED, "cancelled while reading the prompt");
+    for (int i = 0; i < decoder->config->layers && status == VL2_OK; i++) {
+        for (size_t at = 0; at < count && status == VL2_OK; at += decoder->chunk) {
+            size_t now = count - at < decoder->chunk ? count - at : decoder->chunk;
+            status = run_chunk(decoder, i, rows + at * hidden, first + at, now, cancelled,
+                               observer, error);
         }
-        vl2_status status = run_layer(decoder, i, rows, first, count, error);
-        if (status != VL2_OK) {
-            return status;
-        }
-        if (observer != NULL) {
-            observe(decoder, observer, i, rows, first, count);
+        if (decoder->layer_done != NULL) {
+            decoder->layer_done(decoder->user, i + 1);
         }
     }
-    return VL2_OK;
+    return status;
 }
 
 void decoder_logits(decoder *decoder, const float *rows, size_t count, float *normed, float *logits)

@@ -31,6 +31,8 @@ typedef struct decoder {
     moe_workspace moe;
     float *norm;   /* [chunk, hidden] */
     float *vector; /* [hidden]: a norm's weight */
+    void (*layer_done)(void *user, int layers); /* may be NULL: told how many layers are done */
+    void *user;
 } decoder;
 
 vl2_status decoder_open(const language_config *config, const model_weights *weights,
@@ -40,9 +42,11 @@ void decoder_close(decoder *decoder);
 size_t decoder_memory(const decoder *decoder); /* bytes, KV cache included */
 
 /* Sends rows [count, hidden] (changed in place into the last layer's output) of positions first ..
- * first + count - 1 through all layers; first + count <= positions, count <= chunk. Everything
- * before `first` must be in the cache. `cancelled` (may be NULL) is looked at before each layer:
- * VL2_ERROR_CANCELLED leaves the cache right up to `first`. `observer` may be NULL. */
+ * first + count - 1 through all layers; first + count <= positions. More than a chunk goes through
+ * each layer chunk by chunk, with the same results as one chunk after the other through all layers,
+ * and reads each layer's weights once. Everything before `first` must be in the cache. `cancelled`
+ * (may be NULL) is looked at before each layer: VL2_ERROR_CANCELLED leaves the cache right up to
+ * `first`. `observer` may be NULL; with one, count <= chunk. */
 vl2_status decoder_run(decoder *decoder, float *rows, size_t first, size_t count,
                        const atomic_int *cancelled, const decoder_observer *observer,
                        vl2_error *error);

@@ -15,7 +15,8 @@ libmodel_la_SOURCES = \
 	src/model/joining.c src/model/joining.h \
 	src/model/kvcache.c src/model/kvcache.h \
 	src/model/linear.c src/model/linear.h \
-	src/model/moe.c src/model/moe.h src/model/moe_networks.c \
+	src/model/moe.c src/model/moe.h src/model/moe_internal.h \
+	src/model/moe_networks.c src/model/moe_paged.c src/model/moe_workspace.c \
 	src/model/projector.c src/model/projector.h \
 	src/model/rope.c src/model/rope.h \
 	src/model/router.c src/model/router.h \

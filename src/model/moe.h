@@ -6,6 +6,8 @@
 #include "model/compute.h"
 #include "model/weights.h"
 
+#include <stdatomic.h>
+
 /* One gated network at work on some rows: a routed expert on the tokens that chose it, or the dense
  * network or the shared experts on all tokens. out = down(silu(gate(x)) * up(x)) */
 typedef struct moe_network {
@@ -25,7 +27,8 @@ typedef struct moe_network {
 typedef struct moe_workspace {
     const language_config *config;
     weight_store *store;
-    size_t chunk;
+    size_t chunk, threads;
+    const atomic_int *cancelled; /* looked at while experts are being read; may be NULL */
     /* routing of the last layer that ran, kept for tracing */
     float *scores;          /* [chunk, experts]: softmax or sigmoid, without the bias */
     int32_t *ids;           /* [chunk, k] by falling weight */
@@ -38,35 +41,53 @@ typedef struct moe_workspace {
     size_t active_count;
     size_t *pair_token;     /* [chunk * k]: the token of a pair */
     size_t *token_pair;     /* [chunk, k]: the pair of a token's choice */
-    float *inputs;          /* [chunk * k, hidden] gathered, for plain experts */
+    float *inputs;          /* [chunk * k, hidden] gathered, for plain experts; NULL until there
+                             * are any */
     /* for packed networks, as quantize_activations makes them; rows of activation_size bytes */
     uint8_t *token_codes;   /* [chunk] of hidden inputs */
     uint8_t *input_codes;   /* [chunk * k] gathered */
     uint8_t *inner_codes;   /* [chunk * k] of expert_width inputs */
     uint8_t *common_codes;  /* [chunk] of dense or shared width */
-    float *inner;           /* [chunk * k, expert_width], for plain experts */
-    float *common_inner;    /* [chunk, dense or shared width] */
+    float *inner;           /* [chunk * k, expert_width], the same */
+    float *common_inner;    /* [chunk, dense or shared width], the same */
     float *outputs; /* [chunk * k + chunk, hidden]: of the pairs, then of the shared experts */
     float *panels;  /* [threads, 2, LINEAR_ROW_BLOCK, LINEAR_PANEL]: gate and up of a task */
     uint32_t *records;      /* [3 * experts]: of the active experts */
     moe_network *networks;  /* [experts + 1]: those at work */
     size_t network_count;
+    /* of a paged store */
+    size_t *rows;           /* [experts]: tokens of the active experts */
+    size_t *taken;          /* [experts]: those that are ready, indices into active */
+    float *ahead_row;       /* [2, hidden]: what the next layer's router sees, and its norm */
+    float *ahead_scores;    /* [experts] */
+    int32_t *ahead_ids;     /* [k] */
+    float *ahead_weights;   /* [k] */
 } moe_workspace;
+
+/* What is known of the next layer while one runs. */
+typedef struct moe_ahead {
+    const layer_weights *next; /* a layer with experts */
+    const float *rows; /* [count, hidden]: the hidden state that this layer's output is added to */
+} moe_ahead;
 
 /* `store` has the experts' records and is borrowed. */
 vl2_status moe_workspace_open(const language_config *config, weight_store *store, size_t chunk,
                               compute *compute, moe_workspace *workspace, vl2_error *error);
 void moe_workspace_close(moe_workspace *workspace);
 size_t moe_workspace_memory(const moe_workspace *workspace);
+/* Takes the memory for networks with plain weights: their inputs, or what goes into down.
+ * VL2_ERROR_MEMORY. */
+vl2_status moe_workspace_add_plain(moe_workspace *workspace, bool inputs, bool inner,
+                                   vl2_error *error);
 
 /* y [count, hidden] += feed-forward(x [count, hidden]). Routed and shared experts run as one list
  * of tasks, each read once per call; a token's expert outputs are summed in the order of its
  * choices, whatever the number of threads. The chosen experts' records are acquired; the layer's
- * others must have been. Errors of weight_store_acquire; y is untouched then. */
+ * others must have been. From a paged store, experts are run as they are read, with the same
+ * results, and those that `ahead` (may be NULL) lets expect are read while there is time. Errors of
+ * weight_store_acquire and pager_take; y is untouched then. */
 vl2_status moe_run(const compute *compute, moe_workspace *workspace, const layer_weights *layer,
-                   const float *x, size_t count, float *y, vl2_error *error);
-
-/* For moe.c: the networks of the workspace in two phases, gate and up with SiLU, then down. */
-void moe_run_networks(const compute *compute, moe_workspace *workspace);
+                   const float *x, size_t count, const moe_ahead *ahead, float *y,
+                   vl2_error *error);
 
 #endif

@@ -1,8 +1,9 @@
 /* The gated networks of a layer as two lists of tasks. A task of the first is a panel of gate and
  * the same of up for some rows, with SiLU, and the quantization of what down reads: a panel is one
  * run of activations. A task of the second is a panel of down. */
+#include "model/moe_internal.h"
+
 #include "model/linear.h"
-#include "model/moe.h"
 
 _Static_assert(LINEAR_PANEL == ACTIVATION_GROUP, "a task quantizes one run");
 
@@ -64,6 +65,12 @@ static void finish_rows(const networks_job *job, const network_panel *panel, flo
     }
 }
 
+/* NULL where the rows are read in packed form only. */
+static const float *row_of(const float *rows, size_t row, size_t width)
+{
+    return rows != NULL ? rows + row * width : NULL;
+}
+
 static void inner_task(void *context, size_t task, int worker)
 {
     const networks_job *job = context;
@@ -75,7 +82,7 @@ static void inner_task(void *context, size_t task, int worker)
     float *gate = workspace->panels + (size_t)worker * 2 * most * LINEAR_PANEL;
     float *up = gate + most * LINEAR_PANEL;
     linear_call call = {.w = network->weights->gate,
-                        .x = network->inputs + panel.row * hidden, .x_stride = hidden,
+                        .x = row_of(network->inputs, panel.row, hidden), .x_stride = hidden,
                         .y = gate, .y_stride = LINEAR_PANEL, .y_panel = true, .rows = panel.rows,
                         .quantized = network->input_codes + panel.row * size,
                         .quantized_stride = size};
@@ -93,7 +100,7 @@ static void out_task(void *context, size_t task, int worker)
     const moe_network *network = panel.network;
     size_t hidden = (size_t)job->workspace->config->hidden, size = activation_size(network->width);
     linear_call call = {.w = network->weights->down,
-                        .x = network->inner + panel.row * network->width,
+                        .x = row_of(network->inner, panel.row, network->width),
                         .x_stride = network->width,
                         .y = network->out + panel.row * hidden, .y_stride = hidden,
                         .rows = panel.rows, .add = network->add,
