@@ -15,8 +15,10 @@
  *     *_close or *_release, which accept NULL. A `const` pointer returned by a getter is borrowed
  *     and lives as long as the object it came from, unless its comment says otherwise.
  *   - Text is UTF-8. A size in bytes stands beside text that may contain NUL bytes.
- *   - There is no global state, but for one thing: opening a session sets OpenBLAS, which a process
- *     has once, to one thread (openblas_set_num_threads). The library divides the work itself.
+ *   - There is no global state, but for two things: opening a session sets OpenBLAS, which a
+ *     process has once, to one thread (openblas_set_num_threads), as the library divides the work
+ *     itself; and opening a model that does not fit into its budget tells malloc to give large
+ *     blocks back to the system when they are freed (mallopt).
  *   - A vl2_model, vl2_image, vl2_boxes, vl2_tiles or vl2_tokenizer may be used by several threads
  *     at once; a vl2_session or vl2_conversation by one thread at a time, except for
  *     vl2_session_cancel.
@@ -227,10 +229,25 @@ typedef enum vl2_verify {
     VL2_VERIFY_ALL  /* all of them when the model is opened */
 } vl2_verify;
 
+struct vl2_session_options;
+
+#define VL2_RAM_AUTO UINT64_MAX
+
 typedef struct vl2_model_options {
     vl2_verify verify;
     vl2_progress_callback progress; /* may be NULL */
     void *progress_user;
+    /* Bytes that this process may take: weights, sessions, pictures, program. If not all of a
+     * packed file fits, routed experts are read from the file as they are needed. Default 0: the
+     * file is mapped, and the operating system decides what stays in memory. VL2_RAM_AUTO: what is
+     * free now; never refused. */
+    uint64_t ram;
+    /* Most routed experts in memory, however much there is; to find out what few do. Default 0: as
+     * many as fit. */
+    size_t slots;
+    /* What sessions shall be like: what the memory is planned for; may be NULL: the defaults. A
+     * session that takes more leaves less for experts. */
+    const struct vl2_session_options *session;
 } vl2_model_options;
 
 VL2_API void vl2_model_options_defaults(vl2_model_options *options);
@@ -245,6 +262,42 @@ VL2_API void vl2_model_options_defaults(vl2_model_options *options);
 VL2_API vl2_status vl2_model_open(const char *path, const vl2_model_options *options,
                                   vl2_model **model, vl2_error *error);
 VL2_API void vl2_model_close(vl2_model *model); /* after all its sessions */
+
+/* Changes the budget of a model that was opened with one and did not fit as a whole; between
+ * requests or during one. VL2_ERROR_MEMORY with the number that would do, VL2_ERROR_UNSUPPORTED. */
+VL2_API vl2_status vl2_model_set_ram(vl2_model *model, uint64_t ram, vl2_error *error);
+
+/* What a model and one session need of memory, in bytes. */
+typedef struct vl2_plan {
+    uint64_t ram;      /* the budget that this is a plan for */
+    bool pageable;     /* a packed file: routed experts can be read as they are needed */
+    int context;       /* tokens of the KV cache */
+    uint64_t program;  /* this process without weights and sessions */
+    uint64_t resident; /* weights that every token needs: attention, shared experts, embedding,
+                          head, router, norms; all weights if not pageable */
+    uint64_t cache;    /* KV cache */
+    uint64_t work;     /* the session's other work space */
+    uint64_t pictures; /* a photograph of 24 megapixels, ten tiles and their rows */
+    uint64_t vision, vision_work; /* weights and work space of the vision tower: only while pictures
+                                     are encoded */
+    uint64_t expert_bytes;        /* of one routed expert */
+    size_t experts, experts_per_token; /* in all layers */
+    size_t slots, slots_encoding; /* experts that fit; the same while pictures are encoded; 0: too
+                                     few to work with */
+    uint64_t least;      /* the smallest budget that works */
+    uint64_t everything; /* with this budget nothing has to be read again */
+} vl2_plan;
+
+/* Plans for a budget (VL2_RAM_AUTO: what is free) and a session (NULL: the defaults) without
+ * reading weights. VL2_ERROR_ARGUMENT, VL2_ERROR_MEMORY. */
+VL2_API vl2_status vl2_model_plan(vl2_model *model, uint64_t ram,
+                                  const struct vl2_session_options *session, vl2_plan *plan,
+                                  vl2_error *error);
+
+/* Bytes of memory that this process may use at most, and that are free: of the machine or of the
+ * control group. 0 if it is not known. */
+VL2_API uint64_t vl2_memory_total(void);
+VL2_API uint64_t vl2_memory_available(void);
 
 typedef struct vl2_model_info {
     char kind[32];      /* "deepseek_vl_v2" */
@@ -403,6 +456,18 @@ typedef enum vl2_finish {
  * stand as text (<|ref|>), except for the end. Returning false ends the answer. */
 typedef bool (*vl2_token_callback)(const char *text, size_t size, int32_t token, void *user);
 
+/* Routed experts of a model that does not fit into its budget. */
+typedef struct vl2_paging {
+    uint64_t slots; /* experts that fit into memory */
+    uint64_t uses, hits; /* experts that layers wanted; of these, in memory already */
+    uint64_t reads, bytes; /* of the file */
+    uint64_t early, early_used; /* read before they were wanted; of these, wanted */
+    double stalled; /* seconds that computing waited */
+    double bandwidth; /* of the storage when the model was opened, bytes per second */
+    int depth;        /* reads at once */
+    bool direct;      /* they go past the page cache */
+} vl2_paging;
+
 typedef struct vl2_answer {
     char *text; /* NUL-terminated; vl2_answer_clear frees it */
     size_t text_size;
@@ -414,7 +479,9 @@ typedef struct vl2_answer {
     size_t reused_tokens;  /* of prompt_tokens, still in the KV cache from the turn before */
     size_t tiles, tiles_encoded; /* tiles of all pictures; those that had to be encoded now */
     double seconds_tiles, seconds_vision, seconds_prefill, seconds_decode; /* wall time per stage */
+    double token_median, token_p99; /* seconds from one token of the answer to the next */
     uint64_t memory_peak; /* bytes, largest resident size of the process so far; 0 if not known */
+    vl2_paging paging;    /* all zero unless experts are read as they are needed */
 } vl2_answer;
 
 /* Answers a conversation whose last message is an assistant turn with empty content (it is added if
@@ -567,6 +634,7 @@ VL2_API vl2_status vl2_calibration_write(const vl2_calibration *calibration, con
 typedef struct vl2_trace_options {
     int tokens;  /* greedy tokens to generate; default 24; the end token does not stop them */
     size_t tile; /* whose vision_out and projector_out are written, counted over all pictures */
+    const char *routing; /* a file for the experts of every token, answer included; may be NULL */
 } vl2_trace_options;
 
 VL2_API void vl2_trace_options_defaults(vl2_trace_options *options);
@@ -737,6 +805,8 @@ typedef struct vl2_bench_options {
     int chunk;  /* prompt tokens that go through the decoder at once; default 1024 */
     vl2_kv_type kv_type;
     int repeat; /* runs of each measurement, behind one that warms up; default 5 */
+    uint64_t ram; /* as in vl2_model_options, of a model that is opened */
+    size_t slots; /* the same */
     vl2_progress_callback progress; /* may be NULL */
     void *progress_user;
     /* May be NULL. Asked often, by the thread that called vl2_bench; returning true ends the call
@@ -776,6 +846,9 @@ typedef struct vl2_bench_result {
      * read for one token (decode); operations with packed weights, and with others. Attention's own
      * products count to the larger of the two. */
     double weight_bytes, cache_bytes, integer_operations, float_operations;
+    /* What was read of the file in all runs; all zero unless the model is paged. */
+    vl2_paging paging;
+    double p99;      /* of decode: 99 % of the tokens took at most so long */
     double limit;    /* seconds that the machine needs for it at least */
     double fraction; /* limit / seconds */
     vl2_bench_stage stages[VL2_BENCH_STAGES]; /* [stage_count], those that took any time */

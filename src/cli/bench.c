@@ -5,6 +5,7 @@
 #include "cli/format.h"
 #include "cli/interrupt.h"
 #include "cli/progress.h"
+#include "cli/ram.h"
 #include "cli/request.h"
 #include "cli/streams.h"
 
@@ -123,6 +124,7 @@ static int read_options(const arguments *arguments, bench_lists *lists, vl2_benc
     options->quant = argument(arguments, OPTION_QUANT)->text;
     options->seed = (uint64_t)argument(arguments, OPTION_SEED)->integer;
     options->tokens = (int)argument(arguments, OPTION_PREDICT)->integer;
+    options->slots = (size_t)argument(arguments, OPTION_SLOTS)->integer;
     options->chunk = (int)argument(arguments, OPTION_CHUNK)->integer;
     options->kv_type = kv_type_option(arguments);
     options->repeat = (int)argument(arguments, OPTION_REPEAT)->integer;
@@ -142,7 +144,10 @@ static int read_options(const arguments *arguments, bench_lists *lists, vl2_benc
     if (options->model != NULL && argument(arguments, OPTION_QUANT)->given) {
         return fail_usage(arguments->command, "--quant is for random weights (--size)");
     }
-    int code = read_lists(arguments, lists, options);
+    int code = ram_option(arguments, &options->ram);
+    if (code == EXIT_CODE_OK) {
+        code = read_lists(arguments, lists, options);
+    }
     if (code == EXIT_CODE_OK && argument(arguments, OPTION_QUICK)->on) {
         be_quick(arguments, lists, options);
     }

@@ -1,5 +1,6 @@
 #include "cli/bench.h"
 #include "cli/format.h"
+#include "cli/paging.h"
 #include "cli/streams.h"
 
 #include <stdio.h>
@@ -49,6 +50,39 @@ static void name_result(const vl2_bench_result *result, char name[NAME_SIZE])
     }
 }
 
+/* What was read of the file. */
+static void print_paging(const vl2_bench_result *result)
+{
+    const vl2_paging *paging = &result->paging;
+    if (paging->uses == 0) {
+        return;
+    }
+    double times = (double)result->runs;
+    times *= result->part == VL2_BENCH_DECODE ? (double)result->tokens : 1;
+    char bytes[FORMAT_SIZE];
+    printf("%20s %10s read each time, %.1f %% of experts in memory, %.4f s waited for, ", "",
+           format_bytes((uint64_t)((double)paging->bytes / times), bytes),
+           100 * (double)paging->hits / (double)paging->uses, paging->stalled / times);
+    printf("%.0f %% of what was read ahead used", paging->early > 0
+                                                      ? 100 * (double)paging->early_used /
+                                                            (double)paging->early
+                                                      : 0.0);
+    if (result->part == VL2_BENCH_DECODE) {
+        printf(", 99 %% of tokens within %.4f s", result->p99);
+    }
+    putchar('\n');
+}
+
+static void print_storage(const vl2_bench_run *run)
+{
+    const vl2_paging *paging = run->result_count > 0 ? &run->results[0].paging : NULL;
+    if (paging != NULL && paging->slots > 0) {
+        printf("reading storage %14.2f GB/s%s, %d at once; %llu experts fit into memory\n",
+               paging->bandwidth * GIGA, paging->direct ? "" : " through the page cache",
+               paging->depth, (unsigned long long)paging->slots);
+    }
+}
+
 static void print_result(const vl2_bench_result *result)
 {
     char name[NAME_SIZE], rate[NAME_SIZE] = "";
@@ -60,6 +94,7 @@ static void print_result(const vl2_bench_result *result)
     }
     printf("%-20s %10.4f s %16s   limit %9.4f s %6.1f %%\n", name, result->seconds, rate,
            result->limit, 100 * result->fraction);
+    print_paging(result);
 }
 
 static void print_machine(const vl2_bench_run *run)
@@ -137,6 +172,7 @@ static void print_run(const vl2_bench_run *run)
     char memory[FORMAT_SIZE];
     printf("\n%d thread%s\n", run->threads, run->threads == 1 ? "" : "s");
     print_machine(run);
+    print_storage(run);
     for (size_t i = 0; i < run->result_count; i++) {
         if (i == 0) {
             putchar('\n');
@@ -191,15 +227,17 @@ static json_t *stages_json(const vl2_bench_result *result)
 static json_t *result_json(const vl2_bench_result *result)
 {
     return json_pack(
-        "{s:s, s:i, s:i, s:i, s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "part",
-        bench_part_name(result->part), "tokens", result->tokens, "context", result->context,
+        "{s:s, s:i, s:i, s:i, s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, "
+        "s:o}",
+        "part", bench_part_name(result->part), "tokens", result->tokens, "context", result->context,
         "tiles", result->tiles, "runs", result->runs, "seconds", json_number(result->seconds),
         "seconds_least", json_number(result->least), "seconds_most", json_number(result->most),
         "rate", json_number(result->rate), "weight_bytes", json_number(result->weight_bytes),
         "cache_bytes", json_number(result->cache_bytes), "integer_operations",
         json_number(result->integer_operations), "float_operations",
         json_number(result->float_operations), "limit_seconds", json_number(result->limit),
-        "fraction", json_number(result->fraction), "stages", stages_json(result));
+        "fraction", json_number(result->fraction), "seconds_p99", json_number(result->p99),
+        "paging", paging_json(&result->paging), "stages", stages_json(result));
 }
 
 static json_t *run_json(const vl2_bench_run *run)

@@ -24,7 +24,8 @@ typedef enum command_bit {
     COMMAND_UNPACK = 1 << 13,
     COMMAND_PACK = 1 << 14,
     COMMAND_BENCH = 1 << 15,
-    COMMAND_EVAL = 1 << 16
+    COMMAND_EVAL = 1 << 16,
+    COMMAND_PLAN = 1 << 17
 } command_bit;
 
 typedef struct command {
@@ -40,7 +41,8 @@ typedef struct command {
 
 extern const command command_ask, command_chat, command_ground, command_info, command_tokenize,
     command_tiles, command_boxes, command_trace, command_synth, command_verify, command_compare,
-    command_calibrate, command_unpack, command_pack, command_bench, command_eval;
+    command_calibrate, command_unpack, command_pack, command_bench, command_eval,
+    command_plan;
 
 /* All subcommands in the order of vl2 --help, NULL at the end. */
 extern const command *const commands[];

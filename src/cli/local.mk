@@ -5,7 +5,7 @@ vl2_LDADD = libvl2.la $(JANSSON_LIBS)
 vl2_SOURCES = \
 	src/cli/main.c src/cli/command.h \
 	src/cli/ask.c src/cli/bench.c src/cli/bench.h src/cli/bench_print.c src/cli/boxes.c src/cli/calibrate.c src/cli/chat.c src/cli/compare.c \
-	src/cli/ground.c src/cli/info.c src/cli/pack.c \
+	src/cli/ground.c src/cli/info.c src/cli/pack.c src/cli/plan.c \
 	src/cli/synth.c src/cli/tiles.c src/cli/tokenize.c src/cli/trace.c \
 	src/cli/unpack.c src/cli/verify.c \
 	src/cli/weight_groups.c src/cli/weight_groups.h \
@@ -24,6 +24,8 @@ vl2_SOURCES = \
 	src/cli/lines.c src/cli/lines.h \
 	src/cli/options.c src/cli/options.h \
 	src/cli/progress.c src/cli/progress.h \
+	src/cli/paging.c src/cli/paging.h \
+	src/cli/ram.c src/cli/ram.h \
 	src/cli/request.c src/cli/request.h \
 	src/cli/samples.c src/cli/samples.h \
 	src/cli/streams.c src/cli/streams.h \

@@ -16,7 +16,7 @@ const command *const commands[] = {
     &command_ask,   &command_chat,   &command_ground, &command_info,    &command_tokenize,
     &command_tiles, &command_boxes,  &command_trace,  &command_synth,   &command_pack,
     &command_verify, &command_unpack, &command_compare, &command_calibrate, &command_bench,
-    &command_eval,  NULL,
+    &command_eval,  &command_plan,   NULL,
 };
 
 const command *command_find(const char *name)

@@ -7,7 +7,7 @@
     (COMMAND_TOP | COMMAND_ASK | COMMAND_CHAT | COMMAND_GROUND | COMMAND_INFO | COMMAND_TOKENIZE | \
      COMMAND_TILES | COMMAND_BOXES | COMMAND_TRACE | COMMAND_SYNTH | COMMAND_VERIFY | \
      COMMAND_COMPARE | COMMAND_CALIBRATE | COMMAND_UNPACK | COMMAND_PACK | COMMAND_BENCH | \
-     COMMAND_EVAL)
+     COMMAND_EVAL | COMMAND_PLAN)
 #define ANSWERING (COMMAND_ASK | COMMAND_CHAT | COMMAND_GROUND)
 #define SAMPLING  (COMMAND_COMPARE | COMMAND_CALIBRATE)
 #define RUNNING   (ANSWERING | COMMAND_TRACE | SAMPLING | COMMAND_EVAL)
@@ -31,7 +31,7 @@
 static const option table[] = {
     {OPTION_MODEL, INPUT, "model", 'm', TEXT("MODEL"), NULL,
      ANSWERING | COMMAND_TRACE | COMMAND_CALIBRATE | COMMAND_EVAL | COMMAND_INFO | COMMAND_TILES |
-         COMMAND_BENCH,
+         COMMAND_BENCH | COMMAND_PLAN,
      "The model: a packed file (.vl2), or a folder with config.json, tokenizer.json and "
      "*.safetensors, as published"},
     {OPTION_MODEL, INPUT, "model", 'm', TEXT("MODEL"), NULL, COMMAND_TOKENIZE,
@@ -138,15 +138,27 @@ static const option table[] = {
     {OPTION_IGNORE_EOS, ANSWER, "ignore-eos", 0, SWITCH, NULL, COMMAND_ASK | COMMAND_CHAT,
      "Go on when the model ends its answer"},
 
-    {OPTION_CONTEXT, MACHINE, "ctx-size", 'c', INTEGER(0, 16777216), "0", RUNNING,
+    {OPTION_RAM, MACHINE, "ram", 0, TEXT("SIZE"), "auto",
+     ANSWERING | COMMAND_TRACE | COMMAND_CALIBRATE | COMMAND_EVAL | COMMAND_PLAN,
+     "Memory that the program may take, such as 6G, or 50% of all there is; auto: what is free. If "
+     "not all of a packed file fits, experts are read from it as they are needed. off: leave it to "
+     "the operating system"},
+    {OPTION_RAM, MACHINE, "ram", 0, TEXT("SIZE"), "off", COMMAND_BENCH,
+     "Memory that the program may take, such as 6G, or 50% of all there is; auto: what is free. If "
+     "not all of a packed file fits, experts are read from it as they are needed"},
+    {OPTION_SLOTS, MACHINE, "slots", 0, INTEGER(0, 1e9), "0",
+     ANSWERING | COMMAND_TRACE | COMMAND_CALIBRATE | COMMAND_EVAL | COMMAND_BENCH,
+     "Most routed experts in memory, however much there is; 0: as many as fit"},
+    {OPTION_CONTEXT, MACHINE, "ctx-size", 'c', INTEGER(0, 16777216), "0", RUNNING | COMMAND_PLAN,
      "Most tokens of prompt and answer together; 0: what the model was made for"},
-    {OPTION_CHUNK, MACHINE, "chunk", 0, INTEGER(1, 65536), "1024", RUNNING | COMMAND_BENCH,
+    {OPTION_CHUNK, MACHINE, "chunk", 0, INTEGER(1, 65536), "1024",
+     RUNNING | COMMAND_BENCH | COMMAND_PLAN,
      "Tokens of the prompt that are computed at once; less needs less memory"},
     {OPTION_KV_TYPE, MACHINE, "kv-type", 0, CHOICE("f32|bf16|f16|int8"), "f32",
-     RUNNING | COMMAND_BENCH,
+     RUNNING | COMMAND_BENCH | COMMAND_PLAN,
      "Numbers of the KV cache: f32 is exact, bf16 and f16 need half of its memory, int8 a quarter"},
     {OPTION_THREADS, MACHINE, "threads", 't', INTEGER(0, 1024), "0",
-     RUNNING | COMMAND_VERIFY | COMMAND_UNPACK | COMMAND_PACK,
+     RUNNING | COMMAND_VERIFY | COMMAND_UNPACK | COMMAND_PACK | COMMAND_PLAN,
      "Threads; 0: one for each core that this process may use"},
     {OPTION_THREADS, MACHINE, "threads", 't', TEXT("N,..."), "0", COMMAND_BENCH,
      "Threads; 0: one for each core that this process may use; several numbers: all is measured "
@@ -175,6 +187,9 @@ static const option table[] = {
     {OPTION_TYPE, OUTPUT, "type", 0, CHOICE("source|bf16|f32"), "source", COMMAND_UNPACK,
      "Type of the numbers to write: as they were in the checkpoint, or all of them in one"},
     {OPTION_OUTPUT, OUTPUT, "output", 'o', TEXT("FILE"), NULL, COMMAND_PACK, "The file to write"},
+    {OPTION_ROUTING, OUTPUT, "routing", 0, TEXT("FILE"), NULL, COMMAND_TRACE,
+     "Write the experts that the tokens of prompt and answer chose, a line for each pass through a "
+     "layer"},
     {OPTION_THRESHOLD, OUTPUT, "threshold", 0, NUMBER(0, 1), "0.08", COMMAND_PACK,
      "Compress where that saves at least this share of the bytes; 1: never"},
     {OPTION_LEVEL, OUTPUT, "level", 0, INTEGER(0, 19), "0", COMMAND_PACK,
@@ -187,7 +202,7 @@ static const option table[] = {
      "Write a copy of the picture with the boxes drawn on it, as PNG"},
     {OPTION_JSON, OUTPUT, "json", 0, SWITCH, NULL,
      COMMAND_ASK | COMMAND_GROUND | COMMAND_INFO | COMMAND_VERIFY | COMMAND_COMPARE |
-         COMMAND_BENCH | COMMAND_EVAL,
+         COMMAND_BENCH | COMMAND_EVAL | COMMAND_PLAN,
      "Print one JSON object instead of text"},
     {OPTION_JSON, OUTPUT, "json", 0, SWITCH, NULL, COMMAND_BOXES,
      "Print what the reference extracts: a list of {\"label\", \"box_px\"}, or null"},

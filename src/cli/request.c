@@ -2,6 +2,8 @@
 #include "cli/failure.h"
 #include "cli/format.h"
 #include "cli/interrupt.h"
+#include "cli/paging.h"
+#include "cli/ram.h"
 #include "cli/streams.h"
 
 #include <errno.h>
@@ -72,6 +74,15 @@ vl2_kv_type kv_type_option(const arguments *arguments)
                                        : VL2_KV_F32;
 }
 
+void session_options(const arguments *arguments, vl2_session_options *options)
+{
+    vl2_session_options_defaults(options);
+    options->context = (int)argument(arguments, OPTION_CONTEXT)->integer;
+    options->chunk = (int)argument(arguments, OPTION_CHUNK)->integer;
+    options->threads = (int)argument(arguments, OPTION_THREADS)->integer;
+    options->kv_type = kv_type_option(arguments);
+}
+
 int request_open(request *request, const arguments *arguments, bool streams)
 {
     const char *path = request_model_path(arguments);
@@ -91,7 +102,17 @@ int request_open_model(request *request, const arguments *arguments, const char 
     }
     progress_init(&request->progress, arguments, streams);
     vl2_model_options options;
+    vl2_session_options session;
     vl2_model_options_defaults(&options);
+    if (option_by_id(arguments->command, OPTION_RAM) != NULL) {
+        int code = ram_option(arguments, &options.ram);
+        if (code != EXIT_CODE_OK) {
+            return code;
+        }
+        options.slots = (size_t)argument(arguments, OPTION_SLOTS)->integer;
+    }
+    session_options(arguments, &session);
+    options.session = &session;
     options.verify = verify_option(arguments);
     options.progress = progress_report;
     options.progress_user = &request->progress;
@@ -107,11 +128,7 @@ int request_open_session(request *request)
 {
     const arguments *arguments = request->arguments;
     vl2_session_options options;
-    vl2_session_options_defaults(&options);
-    options.context = (int)argument(arguments, OPTION_CONTEXT)->integer;
-    options.chunk = (int)argument(arguments, OPTION_CHUNK)->integer;
-    options.threads = (int)argument(arguments, OPTION_THREADS)->integer;
-    options.kv_type = kv_type_option(arguments);
+    session_options(arguments, &options);
     options.progress = progress_report;
     options.progress_user = &request->progress;
     vl2_error error;
@@ -161,6 +178,7 @@ void request_summary(const request *request, const vl2_answer *answer)
     }
     char memory[FORMAT_SIZE];
     fflush(stdout);
+    paging_print(answer);
     fprintf(stderr, "[prompt %zu tokens", answer->prompt_tokens);
     if (answer->image_tokens > 0) {
         fprintf(stderr, ", %zu of pictures", answer->image_tokens);
@@ -220,7 +238,8 @@ json_t *request_json(const request *request, const vl2_answer *answer)
 {
     double rate = tokens_per_second(answer);
     return json_pack(
-        "{s:I, s:I, s:I, s:I, s:I, s:I, s:{s:o, s:o, s:o, s:o, s:o}, s:o, s:I, s:I}",
+        "{s:I, s:I, s:I, s:I, s:I, s:I, s:{s:o, s:o, s:o, s:o, s:o}, s:o, s:o, s:o, s:I, s:o, "
+        "s:I}",
         "prompt_tokens", (json_int_t)answer->prompt_tokens, "image_tokens",
         (json_int_t)answer->image_tokens, "reused_tokens", (json_int_t)answer->reused_tokens,
         "completion_tokens", (json_int_t)answer->token_count, "tiles", (json_int_t)answer->tiles,
@@ -228,6 +247,8 @@ json_t *request_json(const request *request, const vl2_answer *answer)
         json_number(request->seconds_open), "tiles", json_number(answer->seconds_tiles), "vision",
         json_number(answer->seconds_vision), "prefill", json_number(answer->seconds_prefill),
         "decode", json_number(answer->seconds_decode), "tokens_per_second",
-        rate > 0 ? json_number(rate) : json_null(), "memory_peak_bytes",
-        (json_int_t)answer->memory_peak, "seed", (json_int_t)request->options.sampling.seed);
+        rate > 0 ? json_number(rate) : json_null(), "token_seconds_median",
+        json_number(answer->token_median), "token_seconds_p99", json_number(answer->token_p99),
+        "memory_peak_bytes", (json_int_t)answer->memory_peak, "paging",
+        paging_json(&answer->paging), "seed", (json_int_t)request->options.sampling.seed);
 }

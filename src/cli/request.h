@@ -37,6 +37,9 @@ void request_close(request *request);
 int request_generate(request *request, const vl2_conversation *conversation,
                      vl2_token_callback callback, void *user, vl2_answer *answer);
 
+/* The session that the command line asks for; nobody is told of its progress. */
+void session_options(const arguments *arguments, vl2_session_options *options);
+
 /* What --kv-type says. */
 vl2_kv_type kv_type_option(const arguments *arguments);
 

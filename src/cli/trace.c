@@ -20,6 +20,7 @@ static int trace(request *request, const char *file, const char *out)
         vl2_trace_options_defaults(&options);
         options.tokens = (int)argument(arguments, OPTION_PREDICT)->integer;
         options.tile = (size_t)argument(arguments, OPTION_TILE)->integer;
+        options.routing = argument(arguments, OPTION_ROUTING)->text;
         interrupt_cancels(request->session);
         vl2_status status =
             vl2_session_trace(request->session, conversation, &options, out, &error);

@@ -170,7 +170,13 @@ static vl2_status open_model(bench *bench, vl2_bench_report *report, vl2_error *
         status = open_random(bench, report, error);
     } else {
         snprintf(report->model, sizeof(report->model), "%s", bench->options->model);
-        status = vl2_model_open(bench->options->model, NULL, &bench->model, error);
+        const vl2_session_options session = bench_session_options(bench->options);
+        vl2_model_options options;
+        vl2_model_options_defaults(&options);
+        options.ram = bench->options->ram;
+        options.slots = bench->options->slots;
+        options.session = &session;
+        status = vl2_model_open(bench->options->model, &options, &bench->model, error);
     }
     if (status != VL2_OK) {
         return status;

@@ -49,6 +49,9 @@ void bench_limit(const vl2_bench_run *run, vl2_bench_result *result);
 size_t bench_result_count(const vl2_bench_options *options);
 uint64_t bench_run_count(const vl2_bench_options *options);
 
+/* The session that the measurements need; context 0 if that is what the model was made for. */
+vl2_session_options bench_session_options(const vl2_bench_options *options);
+
 /* Measures the model: run->results has room for bench_result_count. */
 vl2_status bench_model(bench *bench, vl2_bench_run *run, vl2_error *error);
 

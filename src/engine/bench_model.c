@@ -2,6 +2,9 @@
 #include "engine/bench.h"
 
 #include "base/alloc.h"
+#include "engine/paging.h"
+
+#include <math.h>
 
 #include <string.h>
 
@@ -23,6 +26,7 @@ typedef struct bench_session {
     vl2_session *session;
     stage_clock clock;
     uint64_t random;
+    vl2_paging paging; /* before the runs that count */
     /* the measurement that runs */
     prepared_prompt prompt;
     vl2_conversation *conversation;
@@ -51,10 +55,9 @@ uint64_t bench_run_count(const vl2_bench_options *options)
     return bench_result_count(options) * (uint64_t)(options->repeat + 1);
 }
 
-/* Positions that the measurements need. */
-static int context_of(const vl2_bench_options *options, const vl2_model *model)
+/* Positions that the measurements need, `most` at least. */
+static int context_of(const vl2_bench_options *options, int most)
 {
-    int most = model->config.language.positions;
     for (size_t i = 0; wants(options, VL2_BENCH_PREFILL) && i < options->prompt_count; i++) {
         most = options->prompts[i] + 1 > most ? options->prompts[i] + 1 : most;
     }
@@ -63,6 +66,19 @@ static int context_of(const vl2_bench_options *options, const vl2_model *model)
         most = needed > most ? needed : most;
     }
     return most;
+}
+
+vl2_session_options bench_session_options(const vl2_bench_options *options)
+{
+    vl2_session_options session;
+    vl2_session_options_defaults(&session);
+    session.context = wants(options, VL2_BENCH_FIRST_TOKEN) || wants(options, VL2_BENCH_VISION)
+                          ? 0
+                          : context_of(options, 1);
+    session.chunk = options->chunk;
+    session.kv_type = options->kv_type;
+    session.threads = options->threads[0];
+    return session;
 }
 
 /* A generator for what needs no quality (xorshift64). */
@@ -114,8 +130,16 @@ static void fill_times(bench_session *b, vl2_bench_result *result)
     result->seconds = bench_median(bench->times, bench->time_count);
     result->least = bench->times[0];
     result->most = bench->times[bench->time_count - 1];
+    result->p99 = bench->times[(size_t)ceil(0.99 * (double)bench->time_count) - 1];
+    result->paging = paging_since(bench->model, &b->paging);
     fill_stages(b, (double)bench->time_count, result);
     bench_limit(b->run, result);
+    if (result->paging.bandwidth > 0) { /* what is missing has to be read, too */
+        double reading = (double)result->paging.bytes / (double)bench->time_count /
+                         result->paging.bandwidth;
+        result->limit = reading > result->limit ? reading : result->limit;
+        result->fraction = result->limit / result->seconds;
+    }
 }
 
 /* Runs `once` to warm up and then as often as it is asked for, each as a phase of the team. */
@@ -128,6 +152,7 @@ static vl2_status measure(bench_session *b, team_phase warm, team_phase once,
         if (run <= 0) {
             bench->time_count = 0;
             memset(b->clock.seconds, 0, sizeof(b->clock.seconds));
+            b->paging = paging_now(bench->model);
         }
         vl2_status status = bench_check(bench, b->error);
         if (status != VL2_OK) {
@@ -380,11 +405,10 @@ static vl2_status measure_all(bench_session *b)
 vl2_status bench_model(bench *bench, vl2_bench_run *run, vl2_error *error)
 {
     const vl2_bench_options *options = bench->options;
-    vl2_session_options settings;
-    vl2_session_options_defaults(&settings);
-    settings.context = context_of(options, bench->model);
-    settings.chunk = options->chunk;
-    settings.kv_type = options->kv_type;
+    vl2_session_options settings = bench_session_options(options);
+    if (settings.context == 0) {
+        settings.context = context_of(options, bench->model->config.language.positions);
+    }
     settings.threads = run->threads;
     bench_session b = {.bench = bench, .run = run, .error = error,
                        .random = options->seed * 2 + 0x9e3779b97f4a7c15u};

@@ -76,6 +76,28 @@ static vl2_status encoder_open(vl2_session *session, encoder *encoder, vl2_error
     return status;
 }
 
+static uint64_t encoder_memory(const encoder *encoder)
+{
+    const vl2_model *model = encoder->session->model;
+    const vision_config *vision = &model->config.vision;
+    size_t side = (size_t)vision->image_size, patches = (size_t)vision->grid * (size_t)vision->grid;
+    size_t floats = TILES_AT_ONCE * (3 * side * side + patches * (size_t)vision->width +
+                                     tile_row_floats(model));
+    return floats * sizeof(float) + vision_workspace_memory(&encoder->vision) +
+           projector_workspace_memory(&encoder->projector);
+}
+
+vl2_status session_measure_encoder(vl2_session *session, uint64_t *bytes, vl2_error *error)
+{
+    encoder encoder;
+    vl2_status status = encoder_open(session, &encoder, error);
+    if (status == VL2_OK) {
+        *bytes = encoder_memory(&encoder);
+        encoder_close(&encoder);
+    }
+    return status;
+}
+
 /* A tile's bytes [side, side, 3] to the tower's input [3, side, side]. */
 static void normalize_tile(const vl2_model *model, const uint8_t *bytes, float *pixels)
 {
@@ -189,6 +211,46 @@ static vl2_status encode_all(encoder *encoder, const tile_job *jobs, size_t coun
     return VL2_OK;
 }
 
+/* With memory for it: that of the vision tower is given back afterwards where memory is short. */
+static vl2_status encode_held(encoder *encoder, const tile_job *jobs, size_t count,
+                              const tile_observer *observer, vl2_error *error)
+{
+    vl2_session *session = encoder->session;
+    vl2_model *model = session->model;
+    const model_weights *weights = model->weights;
+    vl2_status status = budget_hold_vision(model, error);
+    if (status != VL2_OK) {
+        return status;
+    }
+    status = model_weights_acquire(weights, &weights->vision_records, &session->compute.team,
+                                   error);
+    if (status == VL2_OK) {
+        status = encode_all(encoder, jobs, count, observer, error);
+    }
+    budget_drop_vision(model);
+    return status;
+}
+
+static vl2_status encode_jobs(vl2_session *session, const tile_job *jobs, size_t count,
+                              const tile_observer *observer, vl2_error *error)
+{
+    encoder encoder;
+    vl2_status status = encoder_open(session, &encoder, error);
+    if (status != VL2_OK) {
+        return status;
+    }
+    uint64_t bytes = encoder_memory(&encoder);
+    status = budget_hold(session->model, bytes, "encoding pictures", error);
+    if (status == VL2_OK) {
+        status = encode_held(&encoder, jobs, count, observer, error);
+        encoder_close(&encoder);
+        budget_drop(session->model, bytes);
+        return status;
+    }
+    encoder_close(&encoder);
+    return status;
+}
+
 vl2_status session_encode(vl2_session *session, const prepared_prompt *prepared, size_t first,
                           size_t *encoded, const tile_observer *observer, vl2_error *error)
 {
@@ -197,20 +259,8 @@ vl2_status session_encode(vl2_session *session, const prepared_prompt *prepared,
         return vl2_fail_memory(error, "tiles", session->pictures.tile_count * sizeof(*jobs));
     }
     size_t count = list_tiles(session, prepared, first, jobs);
-    vl2_status status = VL2_OK;
-    if (count > 0) {
-        const model_weights *weights = session->model->weights;
-        encoder encoder = {NULL};
-        status = model_weights_acquire(weights, &weights->vision_records, &session->compute.team,
-                                       error);
-        if (status == VL2_OK) {
-            status = encoder_open(session, &encoder, error);
-        }
-        if (status == VL2_OK) {
-            status = encode_all(&encoder, jobs, count, observer, error);
-            encoder_close(&encoder);
-        }
-    }
+    vl2_status status =
+        count > 0 ? encode_jobs(session, jobs, count, observer, error) : VL2_OK;
     base_free(jobs);
     *encoded = count;
     return status;

@@ -1,5 +1,6 @@
 /* vl2_session_generate: from a conversation to its answer. */
 #include "engine/answer.h"
+#include "engine/paging.h"
 #include "engine/session.h"
 
 #include "base/alloc.h"
@@ -38,6 +39,7 @@ typedef struct request {
     sampler sampler;
     answer_stream stream;
     id_list tokens;
+    token_times times;
     vl2_answer *answer;
     vl2_status status;
     vl2_error *error;
@@ -121,9 +123,14 @@ static vl2_status write_answer(request *r)
         session_report(r->session, VL2_STAGE_GENERATE, r->tokens.count,
                        (uint64_t)r->options->max_tokens, began);
         if (status == VL2_OK && !ended) {
+            double step = session_clock();
             status = session_step(r->session, token, NULL, r->error);
+            token_times_add(&r->times, session_clock() - step);
         }
-        if (status != VL2_OK) {
+        if (status == VL2_ERROR_CANCELLED) { /* while experts were being read */
+            r->answer->finish = VL2_FINISH_CANCELLED;
+            ended = true;
+        } else if (status != VL2_OK) {
             return status;
         }
     }
@@ -158,6 +165,9 @@ static vl2_status fill_answer(request *r)
         answer->text = base_copy_text("", 0);
     }
     answer->memory_peak = engine_peak_memory();
+    answer->token_median = token_times_at(&r->times, 0.5);
+    answer->token_p99 = token_times_at(&r->times, 0.99);
+    token_times_free(&r->times);
     return answer->text != NULL ? VL2_OK : vl2_fail_memory(r->error, "the answer", 1);
 }
 
@@ -182,9 +192,11 @@ vl2_status vl2_session_generate(vl2_session *session, const vl2_conversation *co
     if (status != VL2_OK) {
         return status;
     }
+    vl2_paging before = paging_now(session->model);
     answer_stream_init(&r.stream, session->model->tokenizer.tokenizer, r.options, callback, user);
     team_enter(&session->compute.team, run_request, &r);
     vl2_status filled = fill_answer(&r);
+    answer->paging = paging_since(session->model, &before);
     prepared_prompt_free(&r.prepared);
     sampler_close(&r.sampler);
     return r.status != VL2_OK ? r.status : filled;

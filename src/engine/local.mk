@@ -7,6 +7,7 @@ libengine_la_SOURCES = \
 	src/engine/bench.c src/engine/bench.h \
 	src/engine/bench_machine.c src/engine/bench_model.c src/engine/bench_work.c \
 	src/engine/boxes.c \
+	src/engine/budget.c src/engine/budget.h \
 	src/engine/calibrate.c src/engine/calibrate.h \
 	src/engine/calibration_file.c \
 	src/engine/compare.c src/engine/compare.h \
@@ -22,7 +23,10 @@ libengine_la_SOURCES = \
 	src/engine/model.c src/engine/model.h \
 	src/engine/pack.c \
 	src/engine/pack_tools.c \
+	src/engine/paging.c src/engine/paging.h \
 	src/engine/picture.c src/engine/picture.h \
+	src/engine/plan.c src/engine/plan.h \
+	src/engine/routing_log.c src/engine/routing_log.h \
 	src/engine/session.c src/engine/session.h \
 	src/engine/tiles.c \
 	src/engine/tokens.c \

@@ -205,6 +205,7 @@ static vl2_status create(const char *path, vl2_model **model, vl2_error *error)
         return vl2_fail_memory(error, path, sizeof(*created));
     }
     created->path = copy;
+    pthread_mutex_init(&created->budget.mutex, NULL);
     *model = created;
     return VL2_OK;
 }
@@ -248,6 +249,9 @@ vl2_status vl2_model_open(const char *path, const vl2_model_options *options, vl
     if (status == VL2_OK && options != NULL) {
         status = verify(opened, options, error);
     }
+    if (status == VL2_OK && options != NULL) {
+        status = budget_open(opened, options, error);
+    }
     if (status != VL2_OK) {
         vl2_model_close(opened);
         return status;
@@ -266,6 +270,7 @@ void vl2_model_close(vl2_model *model)
     if (model == NULL) {
         return;
     }
+    budget_close(model);
     model_weights_free(model->weights);
     weight_store_close(model->store);
     tokenizer_close(model->tokenizer.tokenizer);

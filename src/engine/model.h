@@ -2,6 +2,7 @@
 #ifndef ENGINE_MODEL_H
 #define ENGINE_MODEL_H
 
+#include "engine/budget.h"
 #include "engine/files.h"
 #include "image/processor_config.h"
 #include "model/config.h"
@@ -16,7 +17,7 @@ struct vl2_tokenizer {
     tokenizer *tokenizer;
 };
 
-/* Immutable after vl2_model_open, shared by sessions. */
+/* Immutable after vl2_model_open, but for the budget; shared by sessions. */
 struct vl2_model {
     char *path;
     model_config config;
@@ -29,6 +30,7 @@ struct vl2_model {
     weight *unexpected; /* [unexpected_count] tensors of the store that are not used */
     size_t unexpected_count;
     kernels kernels;
+    memory_budget budget;
 };
 
 /* Opens a model of random weights with the configuration and the tokenizer that vl2 synth writes.

@@ -174,16 +174,31 @@ vl2_status picture_store_set(picture_store *store, const vl2_model *model,
     return status;
 }
 
+static size_t row_bytes(const vl2_model *model)
+{
+    size_t grid = (size_t)model->config.projector.grid;
+    return grid * grid * (size_t)model->config.language.hidden * sizeof(float);
+}
+
+uint64_t picture_store_most(const picture_store *store, const vl2_model *model)
+{
+    uint64_t bytes = (uint64_t)store->tile_count * row_bytes(model);
+    for (size_t i = 0; i < store->picture_count; i++) {
+        const vl2_image *image = store->pictures[i].image;
+        bytes += (uint64_t)store->pictures[i].set.count * tile_bytes(&store->pictures[i]) +
+                 3 * (uint64_t)vl2_image_width(image) * (uint64_t)vl2_image_height(image);
+    }
+    return bytes;
+}
+
 size_t picture_store_memory(const picture_store *store, const vl2_model *model)
 {
     size_t bytes = 0;
     for (size_t i = 0; i < store->picture_count; i++) {
         bytes += (size_t)store->pictures[i].set.count * tile_bytes(&store->pictures[i]);
     }
-    size_t grid = (size_t)model->config.projector.grid;
-    size_t rows = grid * grid * (size_t)model->config.language.hidden * sizeof(float);
     for (size_t i = 0; i < store->tile_count; i++) {
-        bytes += store->tiles[i].rows != NULL ? rows : 0;
+        bytes += store->tiles[i].rows != NULL ? row_bytes(model) : 0;
     }
     return bytes;
 }

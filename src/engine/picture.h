@@ -45,6 +45,9 @@ vl2_status picture_store_set(picture_store *store, const vl2_model *model,
 /* Embedding rows of a picture. */
 size_t picture_rows(const picture *picture);
 
+/* Bytes that it holds once all tiles are encoded, the pictures' own pixels included. */
+uint64_t picture_store_most(const picture_store *store, const vl2_model *model);
+
 /* Bytes of pixels and rows that the store holds. */
 size_t picture_store_memory(const picture_store *store, const vl2_model *model);
 

@@ -1,6 +1,8 @@
 /* vl2_session: opening, and preparing and reading a prompt. */
 #include "engine/session.h"
 
+#include "engine/plan.h"
+
 #include "base/alloc.h"
 #include "base/buffer.h"
 #include "model/linear.h"
@@ -85,7 +87,10 @@ static vl2_status open_parts(vl2_session *session, vl2_error *error)
     if (status != VL2_OK) {
         return status;
     }
-    session->rows = base_alloc_aligned(chunk * hidden, sizeof(float));
+    /* A paged model takes a prompt through each layer as a whole. */
+    session->row_count = session->whole_prompt ? positions : chunk;
+    session->rows = base_alloc_aligned(session->row_count * hidden, sizeof(float));
+    session->decoder.moe.cancelled = &session->cancelled;
     session->normed = base_alloc_aligned(hidden, sizeof(float));
     session->logits =
         base_alloc_aligned((size_t)model->config.language.vocabulary, sizeof(float));
@@ -97,14 +102,15 @@ static vl2_status open_parts(vl2_session *session, vl2_error *error)
     return VL2_OK;
 }
 
-vl2_status vl2_session_open(vl2_model *model, const vl2_session_options *options,
-                            vl2_session **session, vl2_error *error)
+static vl2_status open_session(vl2_model *model, const vl2_session_options *options, bool paged,
+                               vl2_session **session, vl2_error *error)
 {
     vl2_session *opened = base_calloc(1, sizeof(*opened));
     if (opened == NULL) {
         return vl2_fail_memory(error, "a session", sizeof(*opened));
     }
     opened->model = model;
+    opened->whole_prompt = paged;
     atomic_init(&opened->cancelled, 0);
     vl2_session_options_defaults(&opened->options);
     if (options != NULL) {
@@ -122,10 +128,53 @@ vl2_status vl2_session_open(vl2_model *model, const vl2_session_options *options
     return VL2_OK;
 }
 
+vl2_status session_open_trial(vl2_model *model, const vl2_session_options *options,
+                              vl2_session **session, uint64_t *encoding, vl2_error *error)
+{
+    vl2_session *opened;
+    vl2_status status = open_session(model, options, true, &opened, error);
+    if (status != VL2_OK) {
+        return status;
+    }
+    status = session_measure_encoder(opened, encoding, error);
+    if (status != VL2_OK) {
+        vl2_session_close(opened);
+        return status;
+    }
+    *session = opened;
+    return VL2_OK;
+}
+
+vl2_status vl2_session_open(vl2_model *model, const vl2_session_options *options,
+                            vl2_session **session, vl2_error *error)
+{
+    vl2_session *opened;
+    if (!model->budget.paged) {
+        return open_session(model, options, false, session, error);
+    }
+    uint64_t encoding;
+    vl2_status status = session_open_trial(model, options, &opened, &encoding, error);
+    if (status != VL2_OK) {
+        return status;
+    }
+    uint64_t bytes = vl2_session_memory(opened) + plan_pictures(model);
+    status = budget_hold(model, bytes, "a session", error);
+    if (status != VL2_OK) {
+        vl2_session_close(opened);
+        return status;
+    }
+    opened->held = bytes;
+    *session = opened;
+    return VL2_OK;
+}
+
 void vl2_session_close(vl2_session *session)
 {
     if (session == NULL) {
         return;
+    }
+    if (session->held + session->pictures_held > 0) {
+        budget_drop(session->model, session->held + session->pictures_held);
     }
     if (session->decoder.config != NULL) {
         decoder_close(&session->decoder);
@@ -144,13 +193,18 @@ void vl2_session_cancel(vl2_session *session)
     atomic_store_explicit(&session->cancelled, 1, memory_order_relaxed);
 }
 
+uint64_t session_cache_memory(const vl2_session *session)
+{
+    return kvcache_memory(&session->decoder.cache);
+}
+
 uint64_t vl2_session_memory(const vl2_session *session)
 {
     const language_config *config = &session->model->config.language;
     return decoder_memory(&session->decoder) + compute_memory(&session->compute) +
            picture_store_memory(&session->pictures, session->model) +
-           ((size_t)(session->options.chunk + 1) * (size_t)config->hidden +
-            (size_t)config->vocabulary) * sizeof(float) +
+           ((session->row_count + 1) * (size_t)config->hidden + (size_t)config->vocabulary) *
+               sizeof(float) +
            (size_t)session->options.context * sizeof(uint64_t);
 }
 
@@ -263,12 +317,29 @@ static vl2_status map_positions(const vl2_session *session, prepared_prompt *pre
     return VL2_OK;
 }
 
+/* Takes memory for pictures beyond what every session has. */
+static vl2_status hold_pictures(vl2_session *session, vl2_error *error)
+{
+    uint64_t most = picture_store_most(&session->pictures, session->model);
+    uint64_t planned = plan_pictures(session->model);
+    uint64_t bytes = most > planned ? most - planned : 0;
+    budget_drop(session->model, session->pictures_held);
+    session->pictures_held = 0;
+    vl2_status status = budget_hold(session->model, bytes, "a conversation with these pictures",
+                                    error);
+    session->pictures_held = status == VL2_OK ? bytes : 0;
+    return status;
+}
+
 vl2_status session_prepare(vl2_session *session, const vl2_conversation *conversation,
                            prepared_prompt *prepared, vl2_error *error)
 {
     memset(prepared, 0, sizeof(*prepared));
     vl2_status status = picture_store_set(&session->pictures, session->model, conversation->images,
                                           conversation->image_count, error);
+    if (status == VL2_OK) {
+        status = hold_pictures(session, error);
+    }
     if (status == VL2_OK) {
         status = build_prompt(session, conversation, &prepared->prompt, error);
     }
@@ -348,16 +419,38 @@ vl2_status session_read(vl2_session *session, const prepared_prompt *prepared, s
     return status;
 }
 
+/* Progress of a prompt that goes through each layer as a whole: tokens that all work so far would
+ * have been enough for. */
+typedef struct whole_progress {
+    const vl2_session *session;
+    size_t count;
+    double began;
+} whole_progress;
+
+static void report_layer(void *user, int layers)
+{
+    const whole_progress *progress = user;
+    int all = progress->session->model->config.language.layers;
+    session_report(progress->session, VL2_STAGE_PREFILL,
+                   progress->count * (size_t)layers / (size_t)all, progress->count,
+                   progress->began);
+}
+
 vl2_status session_prefill(vl2_session *session, const prepared_prompt *prepared, size_t first,
                            const decoder_observer *observer, vl2_error *error)
 {
-    size_t count = prepared->prompt.ids.count, chunk = session->decoder.chunk;
+    size_t count = prepared->prompt.ids.count;
+    bool whole = session->whole_prompt && observer == NULL;
+    size_t chunk = whole ? session->row_count : session->decoder.chunk;
     size_t hidden = (size_t)session->model->config.language.hidden;
     double began = session_clock();
+    whole_progress progress = {session, count - first, began};
     session->key_count = first;
     const model_weights *weights = session->model->weights;
     vl2_status status = model_weights_acquire(weights, &weights->language_records,
                                               &session->compute.team, error);
+    session->decoder.user = &progress;
+    session->decoder.layer_done = whole ? report_layer : NULL;
     for (size_t at = first; status == VL2_OK && at < count;) {
         size_t now = count - at < chunk ? count - at : chunk;
         status = session_read(session, prepared, at, now, observer, error);
@@ -371,6 +464,7 @@ vl2_status session_prefill(vl2_session *session, const prepared_prompt *prepared
                            session->normed, session->logits);
         }
     }
+    session->decoder.layer_done = NULL;
     return status;
 }
 

@@ -13,10 +13,14 @@ struct vl2_session {
     vl2_session_options options;
     compute compute;
     decoder decoder;
-    float *rows;   /* [chunk, hidden] */
+    bool whole_prompt; /* a prompt goes through each layer as a whole: of a paged model */
+    float *rows;   /* [row_count, hidden]: of a chunk, or as many as there are positions */
+    size_t row_count;
     float *normed; /* [hidden] */
     float *logits; /* [vocabulary] */
     picture_store pictures;
+    uint64_t held;    /* bytes of the budget, and */
+    uint64_t pictures_held; /* for pictures beyond plan_pictures */
     uint64_t *keys;   /* [positions]: what stands at each position of the KV cache */
     size_t key_count; /* positions that are in the cache */
     atomic_int cancelled;
@@ -30,6 +34,16 @@ typedef struct prepared_prompt {
     size_t *row;      /* [ids.count] row of the picture */
     size_t image_tokens;
 } prepared_prompt;
+
+/* Opens a session that holds nothing of the budget, to measure it: *encoding is what it takes more
+ * while it encodes pictures. */
+vl2_status session_open_trial(vl2_model *model, const vl2_session_options *options,
+                              vl2_session **session, uint64_t *encoding, vl2_error *error);
+uint64_t session_cache_memory(const vl2_session *session); /* bytes of the KV cache */
+
+/* Makes the scratch of a session large enough for encoding. *bytes: what encoding takes beside it.
+ * VL2_ERROR_MEMORY. */
+vl2_status session_measure_encoder(vl2_session *session, uint64_t *bytes, vl2_error *error);
 
 /* The messages as the prompt builder takes them; an empty assistant turn is added behind a user's.
  * The caller frees *messages (base_free); texts are borrowed from the conversation. */

@@ -1,5 +1,6 @@
 /* vl2_session_trace: every stage of one request, written to files that a script can compare with
  * the reference's. */
+#include "engine/routing_log.h"
 #include "engine/session.h"
 
 #include "base/alloc.h"
@@ -37,6 +38,7 @@ typedef struct tracer {
     uint8_t chosen[SHA256_SIZE];       /* the tile whose rows are written */
     float *vision_out, *projector_out; /* of that tile */
     json_t *arrays;
+    routing_log *routing; /* NULL: not asked for */
     vl2_status status; /* of writing */
     vl2_error *error;
 } tracer;
@@ -108,6 +110,12 @@ static void trace_router(void *user, int layer, const int32_t *ids, const float 
         index += language_config_has_experts(&t->session->model->config.language, i);
     }
     t->router_layers[index] = layer;
+    if (t->routing != NULL) {
+        routing_log_add(t->routing, layer, ids, count);
+    }
+    if (first >= t->positions) { /* of the answer */
+        return;
+    }
     memcpy(t->router_ids + (index * t->positions + first) * t->k, ids,
            count * t->k * sizeof(*ids));
     if (first + count == t->positions) {
@@ -116,6 +124,15 @@ static void trace_router(void *user, int layer, const int32_t *ids, const float 
         memcpy(t->router_weights + index * t->k, weights + (count - 1) * t->k,
                t->k * sizeof(float));
     }
+}
+
+static void ignore_layer(void *user, int layer, const float *rows, size_t first, size_t count)
+{
+    (void)user;
+    (void)layer;
+    (void)rows;
+    (void)first;
+    (void)count;
 }
 
 static vl2_status tracer_allocate(tracer *t)
@@ -329,6 +346,7 @@ static vl2_status trace_greedy(tracer *t, int count, json_t *trace)
     buffer text = {NULL, 0, 0, false};
     token_stream stream;
     token_stream_init(&stream, session->model->tokenizer.tokenizer, false);
+    const decoder_observer routing = {ignore_layer, trace_router, t};
     vl2_status status = VL2_OK;
     for (int i = 0; i < count; i++) {
         double margin;
@@ -340,7 +358,7 @@ static vl2_status trace_greedy(tracer *t, int count, json_t *trace)
             session->key_count >= session->decoder.positions) {
             break;
         }
-        status = session_step(session, token, NULL, t->error);
+        status = session_step(session, token, t->routing != NULL ? &routing : NULL, t->error);
     }
     if (status == VL2_OK) {
         status = token_stream_finish(&stream, &text, t->error);
@@ -468,10 +486,18 @@ vl2_status vl2_session_trace(vl2_session *session, const vl2_conversation *conve
         t.positions = t.prepared.prompt.ids.count;
         status = choose_tile(&t, options->tile);
     }
+    routing_log routing;
+    if (status == VL2_OK && options->routing != NULL) {
+        status = routing_log_open(options->routing, config, &routing, error);
+        t.routing = status == VL2_OK ? &routing : NULL;
+    }
     if (status == VL2_OK) {
         trace_run run = {.t = &t, .conversation = conversation, .tokens = options->tokens};
         team_enter(&session->compute.team, run_trace, &run);
         status = run.status;
+    }
+    if (t.routing != NULL) {
+        status = routing_log_close(t.routing, status);
     }
     tracer_free(&t);
     return status;

@@ -4,7 +4,7 @@ cli_tests = \
 	tests/cli/test_eval.sh tests/cli/test_eval_sets.sh \
 	tests/cli/test_ask.sh tests/cli/test_boxes.sh tests/cli/test_chat.sh tests/cli/test_examples.sh \
 	tests/cli/test_ground.sh tests/cli/test_info.sh tests/cli/test_man.sh tests/cli/test_options.sh \
-	tests/cli/test_output.sh tests/cli/test_pack.sh tests/cli/test_synth.sh tests/cli/test_tiles.sh \
+	tests/cli/test_output.sh tests/cli/test_pack.sh tests/cli/test_plan.sh tests/cli/test_synth.sh tests/cli/test_tiles.sh \
 	tests/cli/test_tokenize.sh tests/cli/test_trace.sh tests/cli/test_unpack.sh \
 	tests/cli/test_usage.sh tests/cli/test_verify.sh
 dist_check_SCRIPTS += $(cli_tests)

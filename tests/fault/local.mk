@@ -1,1 +1,6 @@
-# see tests/local.mk
+# What happens when reading fails.
+check_PROGRAMS += tests/fault/test_paging
+TESTS += tests/fault/test_paging
+tests_fault_test_paging_SOURCES = tests/fault/test_paging.c $(model_data)
+tests_fault_test_paging_CPPFLAGS = $(test_cppflags)
+tests_fault_test_paging_LDADD = $(test_ldadd)

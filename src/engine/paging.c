@@ -1,0 +1,78 @@
+#include "engine/paging.h"
+
+#include "base/alloc.h"
+#include "weights/pager.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+vl2_paging paging_now(const vl2_model *model)
+{
+    pager *pager = weight_store_pager(model->store);
+    if (pager == NULL) {
+        return (vl2_paging){0};
+    }
+    pager_stats stats = pager_get_stats(pager);
+    loader *loader = weight_store_loader(model->store);
+    return (vl2_paging){.slots = pager_slots(pager),
+                        .uses = stats.uses,
+                        .hits = stats.hits,
+                        .reads = stats.reads,
+                        .bytes = stats.bytes,
+                        .early = stats.early,
+                        .early_used = stats.early_used,
+                        .stalled = stats.stalled,
+                        .bandwidth = loader_bandwidth(loader),
+                        .depth = loader_depth(loader),
+                        .direct = loader_is_direct(loader)};
+}
+
+vl2_paging paging_since(const vl2_model *model, const vl2_paging *before)
+{
+    vl2_paging now = paging_now(model);
+    now.uses -= before->uses;
+    now.hits -= before->hits;
+    now.reads -= before->reads;
+    now.bytes -= before->bytes;
+    now.early -= before->early;
+    now.early_used -= before->early_used;
+    now.stalled -= before->stalled;
+    return now;
+}
+
+void token_times_add(token_times *times, double seconds)
+{
+    if (times->count == times->capacity) {
+        size_t capacity = times->capacity > 0 ? 2 * times->capacity : 64;
+        double *larger = base_realloc(times->seconds, capacity, sizeof(*larger));
+        if (larger == NULL) {
+            return;
+        }
+        times->seconds = larger;
+        times->capacity = capacity;
+    }
+    times->seconds[times->count++] = seconds;
+}
+
+static int compare_seconds(const void *a, const void *b)
+{
+    double left = *(const double *)a, right = *(const double *)b;
+    return left < right ? -1 : left > right;
+}
+
+double token_times_at(token_times *times, double share)
+{
+    if (times->count == 0) {
+        return 0;
+    }
+    qsort(times->seconds, times->count, sizeof(*times->seconds), compare_seconds);
+    size_t rank = (size_t)ceil(share * (double)times->count);
+    return times->seconds[rank > 0 ? rank - 1 : 0];
+}
+
+void token_times_free(token_times *times)
+{
+    base_free(times->seconds);
+    memset(times, 0, sizeof(*times));
+}
