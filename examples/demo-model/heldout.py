@@ -1,15 +1,23 @@
 """Writes held-out questions as files: pictures, and one JSON object per line about each question.
 
-`python3 heldout.py --out DIR --n N` writes DIR/tasks.jsonl and the pictures, PNG and JPEG, that
-it names. Keys of a line: "id", "task", "images" (files), "conversation" (earlier turns, if any:
-{"role", "content"}), "question" (with its <image> tags), "answer", "kind" (how to compare: "box",
-"number" or "exact") and, for "box", "boxes" (coordinates from 0 to 999).
+`python3 heldout.py --out DIR --n N` writes DIR/tasks.jsonl, for vl2 eval, and the pictures, PNG and
+JPEG, that it names. Earlier turns of a conversation stand in it with their true answers.
 """
 import argparse
 import json
 import os
 
 from evaluate import boxes_of, held_out
+
+
+def expected(task, answer):
+    """What the answer is compared with, and the line of the table that it counts in."""
+    boxes = boxes_of(answer)
+    if boxes:
+        return {"kind": "box", "boxes": boxes, "normalized": True,
+                "group": task if task != "describe" else "describe, boxes"}
+    kind = "number" if task in ("count", "number") else "exact"
+    return {"kind": kind, "answer": answer, "group": task}
 
 
 def write(folder, count, seed):
@@ -23,19 +31,16 @@ def write(folder, count, seed):
                 name = "pictures/%05d-%d.%s" % (index, number, "jpg" if jpeg else "png")
                 image.save(os.path.join(folder, name), **({"quality": 92} if jpeg else {}))
                 names.append(name)
-            earlier = []
-            for _, question, answer in turns[:-1]:
-                earlier += [{"role": "user", "content": question},
-                            {"role": "assistant", "content": answer}]
-            _, question, answer = turns[-1]
-            boxes = boxes_of(answer)
-            kind = "box" if boxes else ("number" if task in ("count", "number") else "exact")
-            line = {"id": "%s-%05d" % (task, index), "task": task, "images": names}
-            if earlier:
-                line["conversation"] = earlier
-            line.update(question=question, answer=answer, kind=kind)
-            if boxes:
-                line["boxes"] = boxes
+            line = {"id": "%s-%05d" % (task, index), "images": names}
+            messages = []
+            for _, question, answer in turns:
+                messages += [{"role": "user", "content": question},
+                             {"role": "assistant", "content": answer}]
+            if len(turns) > 1:
+                line["conversation"] = messages[:-1]
+            else:
+                line["question"] = question
+            line.update(expected(task, answer))
             file.write(json.dumps(line) + "\n")
 
 
