@@ -19,8 +19,8 @@ EXTRA_DIST += examples/eval/README.md examples/eval/convert_docvqa.py \
 # tests/cli/test_demo.sh asks it.
 dist_pkgdata_DATA = examples/demo-model/demo.vl2
 demo_model = examples/demo-model
-EXTRA_DIST += $(demo_model)/README.md $(demo_model)/draw.py $(demo_model)/evaluate.py \
-	$(demo_model)/export.py $(demo_model)/heldout.py $(demo_model)/model.py \
+EXTRA_DIST += $(demo_model)/README.md $(demo_model)/checkpoint.py $(demo_model)/draw.py \
+	$(demo_model)/evaluate.py $(demo_model)/export.py $(demo_model)/heldout.py $(demo_model)/model.py \
 	$(demo_model)/plot.py $(demo_model)/questions.py $(demo_model)/samplepictures.py \
 	$(demo_model)/samples.py $(demo_model)/tiles.py $(demo_model)/tokenizer.json \
 	$(demo_model)/tokenizer.py $(demo_model)/train.py \

@@ -144,7 +144,7 @@ def write_tar(model, tokenizer, path):
 def main():
     from train import load_model
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--weights", required=True, help="folder written by train.py")
+    parser.add_argument("--weights", required=True, help="folder for train.py --resume")
     parser.add_argument("--out", required=True, help="folder to write")
     parser.add_argument("--f32", action="store_true", help="all bits, instead of bf16")
     options = parser.parse_args()
