@@ -22,7 +22,7 @@ demo_model = examples/demo-model
 EXTRA_DIST += $(demo_model)/README.md $(demo_model)/checkpoint.py $(demo_model)/draw.py \
 	$(demo_model)/evaluate.py $(demo_model)/export.py $(demo_model)/heldout.py $(demo_model)/model.py \
 	$(demo_model)/plot.py $(demo_model)/questions.py $(demo_model)/samplepictures.py \
-	$(demo_model)/samples.py $(demo_model)/tiles.py $(demo_model)/tokenizer.json \
+	$(demo_model)/samples.py $(demo_model)/table.py $(demo_model)/tiles.py $(demo_model)/tokenizer.json \
 	$(demo_model)/tokenizer.py $(demo_model)/train.py \
 	$(demo_model)/run/accuracy.json $(demo_model)/run/accuracy.svg \
 	$(demo_model)/run/log.jsonl $(demo_model)/run/loss.svg \
