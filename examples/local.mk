@@ -24,7 +24,7 @@ EXTRA_DIST += $(demo_model)/README.md $(demo_model)/checkpoint.py $(demo_model)/
 	$(demo_model)/plot.py $(demo_model)/questions.py $(demo_model)/samplepictures.py \
 	$(demo_model)/samples.py $(demo_model)/table.py $(demo_model)/tiles.py $(demo_model)/tokenizer.json \
 	$(demo_model)/tokenizer.py $(demo_model)/train.py \
-	$(demo_model)/run/accuracy.json $(demo_model)/run/accuracy.svg \
+	$(demo_model)/heldout-small $(demo_model)/run/accuracy.json $(demo_model)/run/accuracy.svg \
 	$(demo_model)/run/log.jsonl $(demo_model)/run/loss.svg \
 	$(demo_model)/samples/many.jpg $(demo_model)/samples/number.jpg \
 	$(demo_model)/samples/one.png $(demo_model)/samples/shapes.png \
