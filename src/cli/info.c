@@ -193,8 +193,8 @@ static int open_model(const arguments *arguments, vl2_model **model)
     const char *path = arguments->operand_count > 0 ? arguments->operands[0]
                                                     : argument(arguments, OPTION_MODEL)->text;
     if (path == NULL) {
-        return fail_usage(arguments->command, "no model: name a packed file or a checkpoint folder, "
-                                              "or set VL2_MODEL");
+        return fail_usage(arguments->command, "no model: name a packed file or a checkpoint "
+                                              "folder, or set VL2_MODEL");
     }
     demo_model_note(arguments);
     char *folder = folder_of(path);
