@@ -19,7 +19,7 @@ EXTRA_DIST += examples/eval/README.md examples/eval/convert_docvqa.py \
 # tests/cli/test_demo.sh asks it.
 dist_pkgdata_DATA = examples/demo-model/demo.vl2
 demo_model = examples/demo-model
-EXTRA_DIST += $(demo_model)/README.md $(demo_model)/checkpoint.py $(demo_model)/draw.py \
+EXTRA_DIST += $(demo_model)/README.md $(demo_model)/boxes.png $(demo_model)/checkpoint.py $(demo_model)/draw.py \
 	$(demo_model)/evaluate.py $(demo_model)/export.py $(demo_model)/heldout.py $(demo_model)/model.py \
 	$(demo_model)/plot.py $(demo_model)/questions.py $(demo_model)/samplepictures.py \
 	$(demo_model)/samples.py $(demo_model)/table.py $(demo_model)/tiles.py $(demo_model)/tokenizer.json \
