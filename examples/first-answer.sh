@@ -1,8 +1,7 @@
 #!/bin/sh
-# The first minute: a question about a picture, answered by the program that was just built.
+# The first minute: the program that was just built looks at a picture.
 #   examples/first-answer.sh [BUILD-FOLDER]
-# It uses a tiny checkpoint with random weights that travels with the tests: its words mean nothing, but
-# every stage of the real models runs, and the answer is the reference's, token for token.
+# It asks the demo model, which knows drawn shapes, their colours and numbers, and nothing else.
 set -eu
 source=$(cd "$(dirname "$0")/.." && pwd)
 build=${1:-$source}
@@ -11,14 +10,22 @@ if [ ! -x "$build/vl2" ]; then
     echo "first-answer.sh: no program ./vl2 in $build; run ./bootstrap && ./configure && make first" >&2
     exit 1
 fi
-folder=$(mktemp -d)
-trap 'rm -rf "$folder"' EXIT
-xz -dc "$source/tests/data/golden/small.tar.xz" | tar -C "$folder" -xf -
-model=$folder/small
-picture=$model/images/wide_1500x330.png
+vl2=$build/vl2
+demo=$source/examples/demo-model
+picture=$demo/samples/shapes.png
+boxes=$(cd "$build" && pwd)/first-answer.png
+
+ask() {
+    printf '\nQuestion: %s\nAnswer:   ' "$1"
+    "$vl2" ask -m "$demo/demo.vl2" --image "$picture" -p "$1"
+}
 echo "The model:"
-"$build/vl2" info "$model"
-echo
-echo "Question: What is written in this picture?   ($(basename "$picture"))"
-printf 'Answer:   '
-"$build/vl2" ask -m "$model" --image "$picture" -p "What is written in this picture?" -n 24
+"$vl2" info "$demo/demo.vl2" | head -n 3
+printf '\nThe picture: %s\n' "$picture"
+ask "How many hearts are there?"
+ask "What colour is the star?"
+ask "What number is in the picture?"
+printf '\nWhere are the red star, the green hearts and the number 69?\n'
+"$vl2" ground -m "$demo/demo.vl2" --image "$picture" --draw "$boxes" \
+    "the red star" "the green hearts" "the number 69"
+printf '\nThe picture with these boxes: %s\n' "$boxes"

@@ -169,7 +169,7 @@ def print_table(result):
 def main():
     from train import load_model
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--weights", required=True, help="folder written by train.py")
+    parser.add_argument("--weights", required=True, help="folder for train.py --resume")
     parser.add_argument("--count", type=int, default=320)
     parser.add_argument("--workers", type=int, default=0)
     parser.add_argument("--show", type=int, default=0, help="answers of each batch to print")

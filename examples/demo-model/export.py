@@ -1,4 +1,8 @@
-"""Writes a trained model in the published layout: bf16 safetensors and JSON files."""
+"""Writes a trained model in the published layout: safetensors and JSON files.
+
+train.py does it in bf16; `python3 export.py --weights RUN --out FOLDER --f32` keeps all bits.
+"""
+import argparse
 import io
 import json
 import os
@@ -8,10 +12,10 @@ import tarfile
 import torch
 
 import tiles
-from tokenizer import BOS, EOS, PAD
+from tokenizer import BOS, EOS, PAD, Tokenizer
 
 
-def config(model, tokenizer):
+def config(model, tokenizer, kind="bfloat16"):
     s = model.shape
     return {
         "architectures": ["DeepseekVLV2ForCausalLM"],
@@ -28,13 +32,13 @@ def config(model, tokenizer):
             "num_hidden_layers": s["layers"], "num_key_value_heads": s["heads"],
             "q_lora_rank": None, "qk_nope_head_dim": s["nope"], "qk_rope_head_dim": s["rope"],
             "rm_head": False, "routed_scaling_factor": 1.0, "scoring_func": "softmax",
-            "topk_group": 1, "topk_method": "greedy", "torch_dtype": "bfloat16",
+            "topk_group": 1, "topk_method": "greedy", "torch_dtype": kind,
             "use_mla": True, "v_head_dim": s["value"], "vocab_size": model.vocabulary,
         },
         "model_type": "deepseek_vl_v2",
         "projector_config": {"input_dim": s["vision_width"], "model_type": "mlp_projector",
                              "n_embed": s["hidden"]},
-        "tile_tag": "2D", "torch_dtype": "bfloat16", "transformers_version": "4.38.2",
+        "tile_tag": "2D", "torch_dtype": kind, "transformers_version": "4.38.2",
         "vision_config": {
             "heads": s["vision_heads"], "image_size": tiles.SIDE, "layers": s["vision_layers"],
             "mlp_ratio": 4.0, "model_name": "siglip_demo_patch16_224", "model_type": "vision",
@@ -89,14 +93,16 @@ def tensors(model):
             yield name, value.contiguous()
 
 
-def safetensors(named):
-    """The bytes of a safetensors file with the tensors rounded to bf16."""
+def safetensors(named, kind="bfloat16"):
+    """The bytes of a safetensors file with the tensors rounded to bf16, or as they are."""
     header, data = {"__metadata__": {"format": "pt"}}, []
     at = 0
     for name, value in named:
-        raw = value.to(torch.bfloat16).view(torch.int16).numpy().tobytes()
-        header[name] = {"dtype": "BF16", "shape": list(value.shape),
-                        "data_offsets": [at, at + len(raw)]}
+        if kind == "bfloat16":
+            value = value.to(torch.bfloat16).view(torch.int16)
+        raw = value.numpy().tobytes()
+        header[name] = {"dtype": "BF16" if kind == "bfloat16" else "F32",
+                        "shape": list(value.shape), "data_offsets": [at, at + len(raw)]}
         at += len(raw)
         data.append(raw)
     text = json.dumps(header, separators=(",", ":")).encode()
@@ -104,23 +110,23 @@ def safetensors(named):
     return struct.pack("<Q", len(text)) + text + b"".join(data)
 
 
-def files(model, tokenizer):
+def files(model, tokenizer, kind="bfloat16"):
     def text(value):
         return (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode()
 
     return {
-        "config.json": text(config(model, tokenizer)),
+        "config.json": text(config(model, tokenizer, kind)),
         "processor_config.json": text(PROCESSOR),
         "tokenizer.json": text(tokenizer.json),
         "tokenizer_config.json": text(tokenizer_config(tokenizer)),
         "special_tokens_map.json": text(SPECIAL_TOKENS),
-        "model.safetensors": safetensors(tensors(model)),
+        "model.safetensors": safetensors(tensors(model), kind),
     }
 
 
-def write_folder(model, tokenizer, folder):
+def write_folder(model, tokenizer, folder, kind="bfloat16"):
     os.makedirs(folder, exist_ok=True)
-    for name, data in files(model, tokenizer).items():
+    for name, data in files(model, tokenizer, kind).items():
         with open(os.path.join(folder, name), "wb") as file:
             file.write(data)
 
@@ -133,3 +139,19 @@ def write_tar(model, tokenizer, path):
             info.size = len(data)
             tar.addfile(info, io.BytesIO(data))
     os.replace(path + ".part", path)
+
+
+def main():
+    from train import load_model
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--weights", required=True, help="folder for train.py --resume")
+    parser.add_argument("--out", required=True, help="folder to write")
+    parser.add_argument("--f32", action="store_true", help="all bits, instead of bf16")
+    options = parser.parse_args()
+    tokenizer = Tokenizer()
+    write_folder(load_model(options.weights, tokenizer), tokenizer, options.out,
+                 "float32" if options.f32 else "bfloat16")
+
+
+if __name__ == "__main__":
+    main()

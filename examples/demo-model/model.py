@@ -253,6 +253,7 @@ class Model(nn.Module):
         self.view_seperator = nn.Parameter(torch.randn(hidden) * .3)
         self.language = Language(s, vocabulary)
         self.hints = nn.Linear(hidden, sum(HINTS.values()))  # only for training
+        self.hinted = True
         self._initialise()
 
     def _initialise(self):

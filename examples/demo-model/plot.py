@@ -17,6 +17,12 @@ def svg(width, height, body):
             'fill="white"/>\n%s\n</svg>\n' % (width, height, width, height, "\n".join(body)))
 
 
+def ticks(most):
+    """A round step that gives four to ten ticks up to `most`."""
+    step = max(1, 10 ** int(math.log10(max(1, most)) - .6))
+    return next(step * n for n in (1, 2, 5, 10, 20) if most / (step * n) < 8)
+
+
 def loss_curve(lines):
     """Loss per token over the samples seen, on a logarithmic axis."""
     most = max(l["samples"] for l in lines)
@@ -37,11 +43,13 @@ def loss_curve(lines):
                     % (LEFT, right, at, at))
         body.append('<text x="%d" y="%.1f" text-anchor="end">%g</text>'
                     % (LEFT - 6, at + 4, 10 ** power))
-    for i in range(5):
-        body.append('<text x="%.1f" y="%d" text-anchor="middle">%s k</text>'
-                    % (x(most * i / 4), bottom + 18, round(most * i / 4 / 1000)))
-    body.append('<text x="%d" y="%d" text-anchor="middle">conversations</text>'
+    step = ticks(most)
+    for samples in range(0, most + 1, step):
+        body.append('<text x="%.1f" y="%d" text-anchor="middle">%g%s</text>'
+                    % (x(samples), bottom + 18, samples / 1000, "k" if samples else ""))
+    body.append('<text x="%d" y="%d" text-anchor="middle">conversations seen</text>'
                 % ((LEFT + right) / 2, HEIGHT - 6))
+    body.append('<text x="8" y="14">loss per token</text>')
     for i, (name, colour, value) in enumerate(LINES):
         points = ["%.1f,%.1f" % (x(l["samples"]), y(value(l))) for l in lines if value(l)]
         body.append('<polyline fill="none" stroke="%s" stroke-width="1.5" points="%s"/>'

@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch.utils.data import DataLoader
 
+import checkpoint
 import evaluate
 import export
 from model import Model, hint_loss
@@ -55,8 +56,14 @@ def new_model(tokenizer):
 
 
 def load_model(folder, tokenizer):
+    """The model of an earlier run's folder, or of a checkpoint in the published layout."""
     model = new_model(tokenizer)
-    model.load_state_dict(load_parts(os.path.join(folder, "weights")))
+    named = load_parts(os.path.join(folder, "weights")) or checkpoint.read(folder)
+    found = model.load_state_dict(named, strict=False)
+    wrong = found.unexpected_keys + [n for n in found.missing_keys if not n.startswith("hints.")]
+    if wrong:
+        raise SystemExit("%s: not of this model's shape: %s" % (folder, ", ".join(wrong[:3])))
+    model.hinted = "hints.weight" in named
     return model
 
 
@@ -87,7 +94,9 @@ def restore_moments(model, optimizer, saved):
 
 
 def save(model, optimizer, tokenizer, folder):
-    save_parts(model.state_dict(), os.path.join(folder, "weights"))
+    named = {n: v for n, v in model.state_dict().items()
+             if model.hinted or not n.startswith("hints.")}
+    save_parts(named, os.path.join(folder, "weights"))
     save_parts(moments(model, optimizer), os.path.join(folder, "optimizer"))
     export.write_tar(model, tokenizer, os.path.join(folder, "demo.tar"))
 
@@ -205,7 +214,8 @@ def train(options):
         for group in optimizer.param_groups:
             group["lr"] = rate
         moved = to_device(batch, device)
-        hint_weight = .5 * (1 - progress.value) + .1
+        # A new head for the hints would pull at a tower that has learned to see.
+        hint_weight = .5 * (1 - progress.value) + .1 if model.hinted else 0
         losses, hint, balance, norm = train_step(model, optimizer, moved, weights, hint_weight,
                                                  device)
         log.add(losses, moved["tasks"], hint, balance, norm, len(moved["ids"]))
@@ -248,7 +258,8 @@ def main():
     add = parser.add_argument
     add("--minutes", type=float, required=True, help="time for training and evaluation together")
     add("--out", required=True, help="folder for weights, log and accuracy")
-    add("--resume", help="folder of an earlier run to go on from")
+    add("--resume", help="folder to go on from: an earlier run, or config.json and "
+        "*.safetensors")
     add("--batch", type=int, default=256 if cuda else 8, help="samples of one tile in a step")
     add("--workers", type=int, default=max(1, cores - 1), help="processes that draw; 0: none")
     add("--threads", type=int, default=0, help="threads of torch on the CPU")

@@ -289,6 +289,7 @@ int arguments_parse(const command *command, int count, char *const *words, argum
 
 void arguments_clear(arguments *arguments)
 {
+    free(arguments->demo_model);
     for (size_t i = 0; i < OPTION_COUNT; i++) {
         free(arguments->values[i].list);
     }

@@ -21,6 +21,7 @@ typedef struct arguments {
     option_value values[OPTION_COUNT];
     const char **operands; /* the words that are no options */
     size_t operand_count;
+    char *demo_model; /* set by demo_model_use, NULL if that finds none or a model was given */
 } arguments;
 
 /* Reads the words (without program and subcommand), then VL2_* of what was not given, then the

@@ -143,7 +143,7 @@ static int run_ask(const arguments *arguments)
 const command command_ask = {
     "ask",
     COMMAND_ASK,
-    "-m MODEL [--image FILE]... -p TEXT [options]",
+    "[-m MODEL] [--image FILE]... -p TEXT [options]",
     "Ask a question about pictures",
     "Asks a model one question, with or without pictures. The answer goes to standard output as it "
     "comes, everything else to standard error.",

@@ -358,7 +358,7 @@ static int run_chat(const arguments *arguments)
 const command command_chat = {
     "chat",
     COMMAND_CHAT,
-    "-m MODEL [--image FILE]... [options]",
+    "[-m MODEL] [--image FILE]... [options]",
     "Talk about pictures, turn by turn",
     "Holds a conversation: each line is a message, /image FILE shows a picture with the next one, "
     "/help lists the other commands. Ctrl-C stops an answer and not the program. Messages can be "

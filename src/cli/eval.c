@@ -173,7 +173,7 @@ static int run_eval(const arguments *arguments)
 const command command_eval = {
     "eval",
     COMMAND_EVAL,
-    "-m MODEL --tasks FILE.jsonl [options]",
+    "[-m MODEL] --tasks FILE.jsonl [options]",
     "Score a model on questions with known answers",
     "Asks a model the questions of a file, one JSON object per line with pictures, a question and "
     "what is right, and says how many it gets right: exact texts, numbers, boxes, multiple choice, "

@@ -190,7 +190,7 @@ static int run_ground(const arguments *arguments)
 const command command_ground = {
     "ground",
     COMMAND_GROUND,
-    "-m MODEL --image FILE [options] PHRASE...",
+    "[-m MODEL] --image FILE [options] PHRASE...",
     "Find things in a picture: boxes in pixels",
     "Asks a model where in a picture something is, once for each phrase, and prints the boxes in "
     "the picture's pixels and as the model wrote them (0 to 999 across the picture).",

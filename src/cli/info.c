@@ -1,5 +1,6 @@
 /* vl2 info: what is this checkpoint? */
 #include "cli/command.h"
+#include "cli/demo_model.h"
 #include "cli/failure.h"
 #include "cli/format.h"
 #include "cli/streams.h"
@@ -192,8 +193,10 @@ static int open_model(const arguments *arguments, vl2_model **model)
     const char *path = arguments->operand_count > 0 ? arguments->operands[0]
                                                     : argument(arguments, OPTION_MODEL)->text;
     if (path == NULL) {
-        return fail_usage(arguments->command, "no model: name a checkpoint folder");
+        return fail_usage(arguments->command, "no model: name a packed file or a checkpoint "
+                                              "folder, or set VL2_MODEL");
     }
+    demo_model_note(arguments);
     char *folder = folder_of(path);
     if (folder == NULL) {
         return fail_memory(arguments->command);
@@ -226,7 +229,7 @@ static int run_info(const arguments *arguments)
 const command command_info = {
     "info",
     COMMAND_INFO,
-    "MODEL [--json] [-v]",
+    "[MODEL] [--json] [-v]",
     "Show the shapes and sizes of a model",
     "Opens a model, checks every tensor against its configuration, and prints its shapes, "
     "parameters and bytes; of a packed file also how many bytes and bits each group of weights "

@@ -1,6 +1,6 @@
 # cli: the program. Sees vl2.h only.
 bin_PROGRAMS += vl2
-vl2_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CFLAGS)
+vl2_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CFLAGS) -DPKGDATADIR='"$(pkgdatadir)"'
 vl2_LDADD = libvl2.la $(JANSSON_LIBS)
 vl2_SOURCES = \
 	src/cli/main.c src/cli/command.h \
@@ -16,6 +16,7 @@ vl2_SOURCES = \
 	src/cli/eval_tasks.h src/cli/eval_text.c src/cli/eval_text.h \
 	src/cli/characters.c src/cli/characters.h \
 	src/cli/arguments.c src/cli/arguments.h \
+	src/cli/demo_model.c src/cli/demo_model.h \
 	src/cli/detections.c src/cli/detections.h \
 	src/cli/failure.c src/cli/failure.h \
 	src/cli/format.c src/cli/format.h \

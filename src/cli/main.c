@@ -1,6 +1,7 @@
 /* vl2: the command line. Finds the subcommand and hands it the parsed words. */
 #include "cli/arguments.h"
 #include "cli/command.h"
+#include "cli/demo_model.h"
 #include "cli/failure.h"
 #include "cli/help.h"
 #include "cli/interrupt.h"
@@ -91,6 +92,7 @@ static int run(const command *command, int count, char *const *words)
         if (argument(&arguments, OPTION_HELP)->on) {
             help_print(command);
         } else {
+            demo_model_use(&arguments);
             code = command->run(&arguments);
         }
     }

@@ -30,8 +30,13 @@
 /* Columns: id, group, name, letter, argument and kind, default, commands, help. */
 static const option table[] = {
     {OPTION_MODEL, INPUT, "model", 'm', TEXT("MODEL"), NULL,
-     ANSWERING | COMMAND_TRACE | COMMAND_CALIBRATE | COMMAND_EVAL | COMMAND_INFO | COMMAND_TILES |
-         COMMAND_BENCH | COMMAND_PLAN,
+     ANSWERING | COMMAND_EVAL | COMMAND_INFO,
+     "The model: a packed file (.vl2), or a folder with config.json, tokenizer.json and "
+     "*.safetensors, as published. Without it the demo model that comes with vl2 answers; it knows "
+     "only drawn shapes and numbers"},
+    {OPTION_MODEL, INPUT, "model", 'm', TEXT("MODEL"), NULL,
+     COMMAND_TRACE | COMMAND_CALIBRATE | COMMAND_TILES | COMMAND_BENCH |
+         COMMAND_PLAN,
      "The model: a packed file (.vl2), or a folder with config.json, tokenizer.json and "
      "*.safetensors, as published"},
     {OPTION_MODEL, INPUT, "model", 'm', TEXT("MODEL"), NULL, COMMAND_TOKENIZE,

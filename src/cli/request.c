@@ -1,4 +1,5 @@
 #include "cli/request.h"
+#include "cli/demo_model.h"
 #include "cli/failure.h"
 #include "cli/format.h"
 #include "cli/interrupt.h"
@@ -90,6 +91,7 @@ int request_open(request *request, const arguments *arguments, bool streams)
         memset(request, 0, sizeof(*request));
         return EXIT_CODE_USAGE;
     }
+    demo_model_note(arguments);
     return request_open_model(request, arguments, path, streams);
 }
 

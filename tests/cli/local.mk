@@ -1,6 +1,7 @@
 # The program as a person uses it. Scripts that need a checkpoint skip (77) where there is none.
 cli_tests = \
 	tests/cli/test_bench.sh tests/cli/test_calibrate.sh tests/cli/test_compare.sh \
+	tests/cli/test_default_model.sh tests/cli/test_demo.sh \
 	tests/cli/test_eval.sh tests/cli/test_eval_sets.sh \
 	tests/cli/test_ask.sh tests/cli/test_boxes.sh tests/cli/test_chat.sh tests/cli/test_examples.sh \
 	tests/cli/test_ground.sh tests/cli/test_info.sh tests/cli/test_man.sh tests/cli/test_options.sh \
@@ -9,7 +10,7 @@ cli_tests = \
 	tests/cli/test_usage.sh tests/cli/test_verify.sh
 dist_check_SCRIPTS += $(cli_tests)
 TESTS += $(cli_tests)
-EXTRA_DIST += tests/cli/lib.sh
+EXTRA_DIST += tests/cli/lib.sh tests/data/demo
 
 check_PROGRAMS += tests/cli/json_field
 tests_cli_json_field_SOURCES = tests/cli/json_field.c

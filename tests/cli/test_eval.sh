@@ -197,7 +197,7 @@ error_has 'the context of 64'
 
 # Everything that can be wrong before any work.
 expect_error 2 'no tasks' "$vl2" eval -m "$model"
-expect_error 2 'no model' "$vl2" eval --tasks "$tasks"
+expect_error 2 'no model' env VL2_DEMO_MODEL=/nonexistent "$vl2" eval --tasks "$tasks"
 expect_error 2 'restart needs' run --restart
 expect_error 2 'one word too many' run more
 expect_error 3 nonexistent "$vl2" eval -m /nonexistent --tasks "$tasks"

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Wrong command lines: exit code 2, one line, with what to do.
 . "$top_srcdir/tests/cli/lib.sh"
+export VL2_DEMO_MODEL=/nonexistent/demo.vl2 # without -m there is no model
 
 expect_error 2 'no command; see vl2 --help' "$vl2"
 expect_error 2 'no command "aks" \(did you mean ask\?\)' "$vl2" aks
