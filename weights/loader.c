@@ -1,12 +1,12 @@
 #include "weights/loader.h"
 
 #include "base/alloc.h"
+#include "base/clock.h"
 #include "weights/direct.h"
 
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 typedef struct load_queue {
     load *first, *last;
@@ -107,13 +107,6 @@ static load *choose(const loader *loader)
     return loader->urgent_reads == 0 ? loader->idle.first : NULL;
 }
 
-static double now_seconds(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
-
 /* Reads one block. Called and left with the mutex held. */
 static void read_block(loader *loader, load *load)
 {
@@ -125,14 +118,14 @@ static void read_block(loader *loader, load *load)
         take_out(queue_of(loader, load), load);
     }
     if (loader->busy++ == 0) {
-        loader->busy_since = now_seconds();
+        loader->busy_since = clock_seconds();
     }
     loader->urgent_reads += load->urgent;
     pthread_mutex_unlock(&loader->mutex);
     int reason = direct_read(&loader->file, load->offset + at, now, load->to + at);
     pthread_mutex_lock(&loader->mutex);
     if (--loader->busy == 0) {
-        loader->busy_seconds += now_seconds() - loader->busy_since;
+        loader->busy_seconds += clock_seconds() - loader->busy_since;
     }
     loader->bytes += now;
     loader->urgent_reads -= load->urgent;
@@ -263,7 +256,7 @@ static void set_depth(loader *loader, int depth)
 static void go_on(measured_load *measured)
 {
     measurement *m = measured->of;
-    if (m->reason != 0 || m->end - m->next < LOADER_BLOCK || now_seconds() > m->until) {
+    if (m->reason != 0 || m->end - m->next < LOADER_BLOCK || clock_seconds() > m->until) {
         m->running--;
         pthread_cond_signal(&m->finished);
         return;
@@ -292,7 +285,7 @@ static double measure_depth(measurement *m, int depth, size_t bytes)
     uint64_t end = m->end;
     m->end = m->next + (left < bytes ? left : bytes);
     m->bytes = 0;
-    m->began = now_seconds();
+    m->began = clock_seconds();
     m->until = m->began + MEASURE_SECONDS;
     m->running = depth;
     set_depth(m->loader, depth);
@@ -302,7 +295,7 @@ static double measure_depth(measurement *m, int depth, size_t bytes)
     while (m->running > 0) {
         pthread_cond_wait(&m->finished, &m->mutex);
     }
-    double seconds = now_seconds() - m->began;
+    double seconds = clock_seconds() - m->began;
     m->next = m->end;
     m->end = end;
     double rate = m->reason == 0 && seconds > 0 ? (double)m->bytes / seconds : 0;

@@ -42,7 +42,7 @@ bool loader_withdraw(loader *loader, load *load);
 
 /* Finds out with how many reads at once this file is read best, by reading up to `bytes` of
  * it, from `offset`, for each number tried, and no longer than a fraction of a second; from then on
- * that many are used. Not while loads are under way. VL2_ERROR_MEMORY, VL2_ERROR_MODEL. */
+ * that many are used. Not while loads are under way. VL2_ERROR_MEMORY. */
 vl2_status loader_measure(loader *loader, uint64_t offset, size_t bytes, vl2_error *error);
 
 int loader_depth(const loader *loader);        /* reads at once */

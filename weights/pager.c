@@ -1,6 +1,7 @@
 #include "weights/pager_internal.h"
 
 #include "base/alloc.h"
+#include "base/clock.h"
 #include "weights/direct.h"
 #include "weights/record.h"
 
@@ -34,8 +35,7 @@ size_t pager_slot_size(const pack_file *pack)
     for (size_t i = 0; i < pack_record_count(pack); i++) {
         const pack_record *record = pack_record_get(pack, i);
         if (record->expert >= 0) {
-            size_t size = record_is_compressed(record) ? record_block_size(record, RECORD_COPIED)
-                                                       : (size_t)record->size;
+            size_t size = record_memory(record);
             most = size > most ? size : most;
         }
     }
@@ -268,19 +268,12 @@ static void wait_change(pager *pager)
     pthread_cond_timedwait(&pager->changed, &pager->mutex, &until);
 }
 
-static double now_seconds(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
-
 vl2_status pager_take(pager *pager, bool wait, size_t *taken, size_t *taken_count, vl2_error *error)
 {
     vl2_status status = VL2_OK;
     size_t count;
     pthread_mutex_lock(&pager->mutex);
-    double began = now_seconds();
+    double began = clock_seconds();
     for (;;) {
         count = take_ready(pager, taken);
         if (count > 0 || !wait || !awaits(pager)) {
@@ -297,7 +290,7 @@ vl2_status pager_take(pager *pager, bool wait, size_t *taken, size_t *taken_coun
         }
         wait_change(pager);
     }
-    pager->stats.stalled += now_seconds() - began;
+    pager->stats.stalled += clock_seconds() - began;
     pthread_mutex_unlock(&pager->mutex);
     *taken_count = count;
     return status;

@@ -5,9 +5,6 @@
 #include "weights/direct.h"
 #include "weights/record.h"
 
-#include <errno.h>
-#include <inttypes.h>
-#include <string.h>
 
 /* Pages that are read at the same time: enough to keep the storage busy, and no more slots taken
  * from others than that. */
@@ -21,8 +18,7 @@ static const pack_record *record_of(const page *page)
 
 static weight_view *views_of(const page *page)
 {
-    const pack_file *pack = page->pager->pack;
-    return page->pager->views + (record_of(page)->tensors - pack_tensor_get(pack, 0));
+    return record_views(page->pager->pack, record_of(page), page->pager->views);
 }
 
 /* ------------------------------------------------------------------------------- emptying */
@@ -147,40 +143,16 @@ static void note_failure(page *page, const vl2_error *error)
     }
 }
 
-static vl2_status fail_read(const page *page, int reason, vl2_error *error)
-{
-    const pack_record *record = record_of(page);
-    return vl2_fail(error, VL2_ERROR_MODEL,
-                    "%s: layer %d, expert %d, %" PRIu64 " bytes at offset %" PRIu64
-                    ": reading failed: %s",
-                    pack_name(page->pager->pack), record->layer, record->expert, record->size,
-                    record->offset, reason == ENODATA ? "the file ends there" : strerror(reason));
-}
-
-static vl2_status make_ready(page *page, vl2_error *error)
-{
-    const pager *pager = page->pager;
-    const pack_record *record = record_of(page);
-    vl2_status status = VL2_OK;
-    if (pager->check && !page->checked) {
-        status = record_check(pager->pack, record, page->load.to, error);
-    }
-    if (status == VL2_OK) {
-        uint8_t *slot = pager->region + page->slot * pager->slot_size;
-        status = record_place(pager->pack, record,
-                              page->staging != NULL ? RECORD_COPIED : RECORD_IN_PLACE,
-                              page->load.to, slot, views_of(page), error);
-    }
-    return status;
-}
-
 /* A page has been read; on a thread of the loader. */
 static void loaded(load *load, int reason)
 {
     page *page = (struct page *)load;
     pager *pager = page->pager;
     vl2_error error = {.status = VL2_OK};
-    vl2_status status = reason != 0 ? fail_read(page, reason, &error) : make_ready(page, &error);
+    uint8_t *slot = pager->region + page->slot * pager->slot_size;
+    vl2_status status =
+        record_receive(pager->pack, record_of(page), reason, pager->check && !page->checked,
+                       load->to, slot, views_of(page), &error);
     pthread_mutex_lock(&pager->mutex);
     pager->stats.reads++;
     pager->stats.bytes += load->size;

@@ -1,7 +1,11 @@
 #include "weights/record.h"
 
 #include "base/alloc.h"
+#include "weights/direct.h"
 
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 /* What record_place passes on. */
@@ -157,6 +161,46 @@ vl2_status record_place(const pack_file *pack, const pack_record *record, record
         used += tensor_block_size(&record->tensors[t], form);
     }
     return status;
+}
+
+static vl2_status fail_read(const pack_file *pack, const pack_record *record, int reason,
+                            vl2_error *error)
+{
+    char place[64] = "";
+    if (record->expert >= 0) {
+        snprintf(place, sizeof(place), "layer %d, expert %d", record->layer, record->expert);
+    }
+    return vl2_fail(error, VL2_ERROR_MODEL,
+                    "%s: %s, %" PRIu64 " bytes at offset %" PRIu64 ": reading failed: %s",
+                    pack_name(pack), record->expert >= 0 ? place : record->tensors[0].name,
+                    record->size, record->offset,
+                    reason == ENODATA ? "the file ends there" : strerror(reason));
+}
+
+vl2_status record_receive(const pack_file *pack, const pack_record *record, int reason, bool check,
+                          const uint8_t *stored, uint8_t *block, weight_view *views,
+                          vl2_error *error)
+{
+    if (reason != 0) {
+        return fail_read(pack, record, reason, error);
+    }
+    vl2_status status = check ? record_check(pack, record, stored, error) : VL2_OK;
+    if (status == VL2_OK) {
+        record_form form = block == stored ? RECORD_IN_PLACE : RECORD_COPIED;
+        status = record_place(pack, record, form, stored, block, views, error);
+    }
+    return status;
+}
+
+size_t record_memory(const pack_record *record)
+{
+    return record_is_compressed(record) ? record_block_size(record, RECORD_COPIED)
+                                        : direct_round_up((size_t)record->size);
+}
+
+weight_view *record_views(const pack_file *pack, const pack_record *record, weight_view *views)
+{
+    return views + (record->tensors - pack_tensor_get(pack, 0));
 }
 
 void record_forget(const pack_record *record, weight_view *views)

@@ -30,6 +30,19 @@ vl2_status record_place(const pack_file *pack, const pack_record *record, record
                         const uint8_t *stored, uint8_t *block, weight_view *views,
                         vl2_error *error);
 
+/* What is done with a record that was read to `stored`: `reason` is what direct_read gave. Checks
+ * it where `check` says so, and places it in the block; in place if the block is `stored`.
+ * VL2_ERROR_MODEL names layer, expert and offset. */
+vl2_status record_receive(const pack_file *pack, const pack_record *record, int reason, bool check,
+                          const uint8_t *stored, uint8_t *block, weight_view *views,
+                          vl2_error *error);
+
+/* Bytes that a record takes in memory when it is read on its own. */
+size_t record_memory(const pack_record *record);
+
+/* Those of its tensors among the views of all tensors, in the order of the file. */
+weight_view *record_views(const pack_file *pack, const pack_record *record, weight_view *views);
+
 /* The views' planes are nowhere. */
 void record_forget(const pack_record *record, weight_view *views);
 

@@ -63,8 +63,7 @@ void weight_store_free_records(weight_store *store)
 
 weight_view *weight_store_views_of(const weight_store *store, uint32_t index)
 {
-    const pack_record *record = pack_record_get(store->pack, index);
-    return &store->views[record->tensors - pack_tensor_get(store->pack, 0)];
+    return record_views(store->pack, pack_record_get(store->pack, index), store->views);
 }
 
 static vl2_status check_record(const weight_store *store, uint32_t index, vl2_error *error)

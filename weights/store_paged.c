@@ -7,9 +7,6 @@
 #include "weights/pager.h"
 #include "weights/record.h"
 
-#include <errno.h>
-#include <inttypes.h>
-#include <string.h>
 
 bool weight_store_can_page(const weight_store *store)
 {
@@ -75,36 +72,15 @@ typedef struct record_reading {
     vl2_error failure; /* status VL2_OK: none */
 } record_reading;
 
-static vl2_status finish_record(record_load *load, int reason, vl2_error *error)
-{
-    weight_store *store = load->reading->store;
-    const pack_record *record = pack_record_get(store->pack, load->record);
-    if (reason != 0) {
-        return vl2_fail(error, VL2_ERROR_MODEL,
-                        "%s: %s, %" PRIu64 " bytes at offset %" PRIu64 ": reading failed: %s",
-                        pack_name(store->pack), record->tensors[0].name, record->size,
-                        record->offset,
-                        reason == ENODATA ? "the file ends there" : strerror(reason));
-    }
-    vl2_status status = VL2_OK;
-    if (store->check) {
-        status = record_check(store->pack, record, load->stored, error);
-    }
-    if (status == VL2_OK) {
-        status = record_place(
-            store->pack, record, load->block != load->stored ? RECORD_COPIED : RECORD_IN_PLACE,
-            load->stored, load->block, weight_store_views_of(store, load->record), error);
-    }
-    return status;
-}
-
 static void record_loaded(load *loaded, int reason)
 {
     record_load *load = (record_load *)loaded;
     record_reading *reading = load->reading;
     weight_store *store = reading->store;
     vl2_error error = {.status = VL2_OK};
-    vl2_status status = finish_record(load, reason, &error);
+    vl2_status status = record_receive(
+        store->pack, pack_record_get(store->pack, load->record), reason, store->check,
+        load->stored, load->block, weight_store_views_of(store, load->record), &error);
     if (status == VL2_ERROR_MODEL && !load->retried) {
         load->retried = true;
         loader_submit(store->loader, loaded, true);
@@ -210,9 +186,7 @@ uint64_t weight_store_record_memory(weight_store *store, const uint32_t *records
             continue;
         }
         store->queued[records[i]] = true; /* each once */
-        const pack_record *record = pack_record_get(store->pack, records[i]);
-        bytes += record_is_compressed(record) ? record_block_size(record, RECORD_COPIED)
-                                              : direct_round_up((size_t)record->size);
+        bytes += record_memory(pack_record_get(store->pack, records[i]));
     }
     for (size_t i = 0; i < count; i++) {
         if (records[i] != WEIGHT_NO_RECORD) {

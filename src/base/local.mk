@@ -6,6 +6,7 @@ libbase_la_SOURCES = \
 	src/base/alloc.c src/base/alloc.h \
 	src/base/buffer.c src/base/buffer.h \
 	src/base/cgroup.c src/base/cgroup.h \
+	src/base/clock.c src/base/clock.h \
 	src/base/crew.c src/base/crew.h \
 	src/base/error.c src/base/error.h \
 	src/base/file.c src/base/file.h \

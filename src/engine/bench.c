@@ -1,7 +1,9 @@
 /* vl2_bench: options, the model, and one run for each number of threads. */
 #include "engine/bench.h"
+#include "engine/numbers.h"
 
 #include "base/alloc.h"
+#include "base/clock.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,7 +38,7 @@ static void report_progress(const bench *bench)
 {
     if (bench->options->progress != NULL) {
         vl2_progress progress = {VL2_STAGE_BENCH, bench->done, bench->total,
-                                 session_clock() - bench->began};
+                                 clock_seconds() - bench->began};
         bench->options->progress(&progress, bench->options->progress_user);
     }
 }
@@ -47,16 +49,10 @@ void bench_step(bench *bench)
     report_progress(bench);
 }
 
-static int compare_numbers(const void *a, const void *b)
-{
-    double left = *(const double *)a, right = *(const double *)b;
-    return (left > right) - (left < right);
-}
-
 double bench_median(double *numbers, size_t count)
 {
-    qsort(numbers, count, sizeof(*numbers), compare_numbers);
-    return (numbers[(count - 1) / 2] + numbers[count / 2]) / 2;
+    numbers_sort(numbers, count);
+    return numbers_median(numbers, count);
 }
 
 /* ------------------------------------------------------------------------------- options */
@@ -164,7 +160,7 @@ static vl2_status open_random(bench *bench, vl2_bench_report *report, vl2_error 
 
 static vl2_status open_model(bench *bench, vl2_bench_report *report, vl2_error *error)
 {
-    double began = session_clock();
+    double began = clock_seconds();
     vl2_status status;
     if (bench->options->size != NULL) {
         status = open_random(bench, report, error);
@@ -181,7 +177,7 @@ static vl2_status open_model(bench *bench, vl2_bench_report *report, vl2_error *
     if (status != VL2_OK) {
         return status;
     }
-    report->seconds_open = session_clock() - began;
+    report->seconds_open = clock_seconds() - began;
     const model_weights *weights = bench->model->weights;
     for (size_t i = 0; i < weights->bound_count; i++) {
         report->weight_bytes += engine_stored_bytes(weights->bound[i]);
@@ -218,7 +214,7 @@ static vl2_status run_all(bench *bench, vl2_bench_report *report, vl2_error *err
     if (report->runs == NULL || bench->times == NULL) {
         return vl2_fail_memory(error, "measurements", times * sizeof(*bench->times));
     }
-    bench->began = session_clock();
+    bench->began = clock_seconds();
     bench->total = options->thread_count *
                    (1 + (bench->model != NULL ? bench_run_count(options) : 0));
     report_progress(bench);

@@ -2,6 +2,7 @@
 #include "engine/bench.h"
 
 #include "base/alloc.h"
+#include "base/clock.h"
 #include "simd/peak.h"
 
 #include <math.h>
@@ -55,10 +56,10 @@ static vl2_status measure_reading(bench *bench, const team *team, vl2_bench_run 
         memset(memory, 1, size);
     }
     for (int pass = -1; status == VL2_OK && pass < PASSES; pass++) {
-        double began = session_clock();
+        double began = clock_seconds();
         team_run(team, size / READ_PIECE, read_task, &job);
         rates[pass < 0 ? 0 : pass] =
-            (double)(size / READ_PIECE * READ_PIECE) / (session_clock() - began);
+            (double)(size / READ_PIECE * READ_PIECE) / (clock_seconds() - began);
         status = bench_check(bench, error);
     }
     if (status == VL2_OK) {
@@ -87,9 +88,9 @@ static void multiply_task(void *context, size_t task, int worker)
 /* Operations per second of all threads at once; *seconds of it. */
 static double multiply(const team *team, multiplying *job, double *seconds)
 {
-    double began = session_clock(), sum = 0;
+    double began = clock_seconds(), sum = 0;
     team_run(team, (size_t)team->threads, multiply_task, job);
-    *seconds = session_clock() - began;
+    *seconds = clock_seconds() - began;
     for (int i = 0; i < team->threads; i++) {
         sum += job->operations[i];
     }

@@ -2,9 +2,9 @@
 #include "engine/bench.h"
 
 #include "base/alloc.h"
+#include "base/clock.h"
+#include "engine/numbers.h"
 #include "engine/paging.h"
-
-#include <math.h>
 
 #include <string.h>
 
@@ -130,7 +130,7 @@ static void fill_times(bench_session *b, vl2_bench_result *result)
     result->seconds = bench_median(bench->times, bench->time_count);
     result->least = bench->times[0];
     result->most = bench->times[bench->time_count - 1];
-    result->p99 = bench->times[(size_t)ceil(0.99 * (double)bench->time_count) - 1];
+    result->p99 = numbers_percentile(bench->times, bench->time_count, 99);
     result->paging = paging_since(bench->model, &b->paging);
     fill_stages(b, (double)bench->time_count, result);
     bench_limit(b->run, result);
@@ -192,9 +192,9 @@ static void run_prefill(void *context)
 {
     bench_session *b = context;
     stage_clock_start(&b->clock);
-    double began = session_clock();
+    double began = clock_seconds();
     b->status = session_prefill(b->session, &b->prompt, 0, NULL, b->error);
-    add_time(b, session_clock() - began);
+    add_time(b, clock_seconds() - began);
     stage_clock_mark(&b->clock, STAGE_OTHER);
 }
 
@@ -229,9 +229,9 @@ static void run_decode(void *context)
     for (int i = 0; i < b->result->tokens && b->status == VL2_OK; i++) {
         int32_t token = draw_token(b);
         stage_clock_start(&b->clock);
-        double began = session_clock();
+        double began = clock_seconds();
         b->status = session_step(b->session, token, NULL, b->error);
-        add_time(b, session_clock() - began);
+        add_time(b, clock_seconds() - began);
         stage_clock_mark(&b->clock, STAGE_OTHER);
         if (b->status == VL2_OK) {
             b->status = bench_check(b->bench, b->error);
@@ -312,9 +312,9 @@ static void run_vision(void *context)
     size_t encoded;
     forget_rows(b->session);
     stage_clock_start(&b->clock);
-    double began = session_clock();
+    double began = clock_seconds();
     b->status = session_encode(b->session, &b->prompt, 0, &encoded, NULL, b->error);
-    add_time(b, session_clock() - began);
+    add_time(b, clock_seconds() - began);
     stage_clock_mark(&b->clock, STAGE_TILES);
 }
 
@@ -345,10 +345,10 @@ static void run_first_token(void *context)
     picture_store_free(&b->session->pictures);
     b->session->key_count = 0;
     stage_clock_start(&b->clock);
-    double began = session_clock();
+    double began = clock_seconds();
     b->status = vl2_session_generate(b->session, b->conversation, &options, NULL, NULL, &answer,
                                      b->error);
-    add_time(b, session_clock() - began);
+    add_time(b, clock_seconds() - began);
     stage_clock_mark(&b->clock, STAGE_OTHER);
     vl2_answer_clear(&answer);
 }

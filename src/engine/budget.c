@@ -10,21 +10,19 @@
 
 #define MEASURED_BYTES ((size_t)128 << 20) /* of experts, to see how the storage is read best */
 
-/* The fewest slots to work with: the experts of one token, and as many that are being read. */
-static size_t least_slots(const vl2_model *model)
-{
-    size_t most = pager_expert_count(weight_store_pack(model->store));
-    size_t least = 2 * (size_t)model->config.language.gate.experts_per_token;
-    return least < most ? least : most;
-}
-
-size_t budget_slots(const vl2_model *model, uint64_t limit, uint64_t rest)
+slot_rule slot_rule_of(const vl2_model *model, size_t allowed)
 {
     const pack_file *pack = weight_store_pack(model->store);
-    size_t most = pager_expert_count(pack), asked = model->budget.most_slots;
-    most = asked > 0 && asked < most ? asked : most;
-    uint64_t slots = limit > rest ? (limit - rest) / pager_slot_size(pack) : 0;
-    return slots < least_slots(model) ? 0 : slots < most ? (size_t)slots : most;
+    size_t all = pager_expert_count(pack);
+    size_t least = 2 * (size_t)model->config.language.gate.experts_per_token;
+    return (slot_rule){.bytes = pager_slot_size(pack), .least = least < all ? least : all,
+                       .most = allowed > 0 && allowed < all ? allowed : all};
+}
+
+size_t slots_within(const slot_rule *rule, uint64_t limit, uint64_t rest)
+{
+    uint64_t slots = limit > rest ? (limit - rest) / rule->bytes : 0;
+    return slots < rule->least ? 0 : slots < rule->most ? (size_t)slots : rule->most;
 }
 
 /* ------------------------------------------------------------------------------- opening */
@@ -71,8 +69,8 @@ static vl2_status start_paging(vl2_model *model, const vl2_plan *plan, vl2_error
         budget->vision =
             weight_store_record_memory(model->store, budget->vision_records, budget->vision_count);
         budget->paged = true;
-        status =
-            weight_store_page(model->store, budget_slots(model, plan->ram, budget->base), error);
+        status = weight_store_page(model->store,
+                                   slots_within(&budget->slots, plan->ram, budget->base), error);
     }
     for (size_t i = 0; status == VL2_OK && i < pack_record_count(pack); i++) {
         const pack_record *record = pack_record_get(pack, i);
@@ -93,7 +91,9 @@ vl2_status budget_open(vl2_model *model, const vl2_model_options *options, vl2_e
     if (!forced && (ram == 0 || (automatic && !can_page))) {
         return VL2_OK;
     }
-    model->budget.most_slots = options->slots;
+    if (can_page) {
+        model->budget.slots = slot_rule_of(model, options->slots);
+    }
     vl2_plan plan;
     vl2_status status = plan_make(model, ram, options->session, &plan, error);
     if (status != VL2_OK || (plan.everything <= ram && !forced)) {
@@ -128,7 +128,7 @@ static void settle(vl2_model *model)
 {
     memory_budget *budget = &model->budget;
     pager *pager = weight_store_pager(model->store);
-    size_t slots = budget_slots(model, budget->limit, budget->base + budget->held);
+    size_t slots = slots_within(&budget->slots, budget->limit, budget->base + budget->held);
     if (slots > 0 && slots != pager_slots(pager)) {
         pager_set_slots(pager, slots);
     }
@@ -138,8 +138,8 @@ static vl2_status hold(vl2_model *model, uint64_t bytes, const char *what, vl2_e
 {
     memory_budget *budget = &model->budget;
     uint64_t rest = budget->base + budget->held + bytes;
-    if (budget_slots(model, budget->limit, rest) == 0) {
-        uint64_t slots = least_slots(model) * pager_slot_size(weight_store_pack(model->store));
+    if (slots_within(&budget->slots, budget->limit, rest) == 0) {
+        uint64_t slots = budget->slots.least * budget->slots.bytes;
         return vl2_fail(
             error, VL2_ERROR_MEMORY,
             "%s: %s needs %.2f GiB and does not fit into the %.2f GiB that the model and "

@@ -9,10 +9,17 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+/* How many experts fit into memory. */
+typedef struct slot_rule {
+    uint64_t bytes; /* of a slot */
+    size_t least;   /* to work with: the experts of one token, and as many that are being read */
+    size_t most;    /* all experts, or as many as are allowed */
+} slot_rule;
+
 typedef struct memory_budget {
     bool paged; /* false: nothing is counted */
     uint64_t limit; /* bytes */
-    size_t most_slots; /* 0: as many as fit */
+    slot_rule slots;
     uint64_t base;  /* the program, and weights that every token needs */
     uint64_t vision;  /* weights of vision tower and projector that are needed for pictures only */
     uint32_t *vision_records; /* [vision_count] of these */
@@ -36,8 +43,12 @@ void budget_drop(vl2_model *model, uint64_t bytes);
 vl2_status budget_hold_vision(vl2_model *model, vl2_error *error);
 void budget_drop_vision(vl2_model *model);
 
-/* The slots that are left when the rest of the budget is in use; 0 if there are too few to work
- * with. */
-size_t budget_slots(const vl2_model *model, uint64_t limit, uint64_t rest);
+/* Of a packed file whose experts can be read one by one. `allowed`: most slots; 0: as many as
+ * fit. */
+slot_rule slot_rule_of(const vl2_model *model, size_t allowed);
+
+/* The slots that are left of `limit` bytes when `rest` of them are in use; 0 if there are too few
+ * to work with. */
+size_t slots_within(const slot_rule *rule, uint64_t limit, uint64_t rest);
 
 #endif

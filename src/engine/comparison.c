@@ -1,5 +1,6 @@
 /* What vl2_compare found: distances, and their accumulation and summary. */
 #include "engine/compare.h"
+#include "engine/numbers.h"
 
 #include "base/alloc.h"
 
@@ -131,15 +132,6 @@ vl2_status comparison_append(vl2_comparison *to, const vl2_comparison *one, vl2_
 /* ------------------------------------------------------------------------------- summary */
 
 /* What is not a number counts as the largest. */
-static int compare_numbers(const void *left, const void *right)
-{
-    double a = *(const double *)left, b = *(const double *)right;
-    if (isnan(a) || isnan(b)) {
-        return (isnan(a) != 0) - (isnan(b) != 0);
-    }
-    return (a > b) - (a < b);
-}
-
 static bool belongs(const vl2_compared_token *token, vl2_compared_part part)
 {
     return part == VL2_COMPARED_ALL || token->answer == (part == VL2_COMPARED_ANSWER);
@@ -167,10 +159,10 @@ vl2_status vl2_comparison_summarize(const vl2_comparison *comparison, vl2_compar
     *summary = (vl2_comparison_summary){.tokens = count};
     if (count > 0) {
         double all = (double)count;
-        qsort(sorted, count, sizeof(*sorted), compare_numbers);
+        numbers_sort(sorted, count);
         summary->mean = sum / all;
-        summary->median = (sorted[(count - 1) / 2] + sorted[count / 2]) / 2;
-        summary->p99 = sorted[(count * 99 + 99) / 100 - 1];
+        summary->median = numbers_median(sorted, count);
+        summary->p99 = numbers_percentile(sorted, count, 99);
         summary->max = sorted[count - 1];
         summary->agreement = (double)agreed / all;
         summary->perplexity_a = exp(-sum_a / all);

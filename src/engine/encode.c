@@ -2,6 +2,7 @@
 #include "engine/session.h"
 
 #include "base/alloc.h"
+#include "base/clock.h"
 #include "model/projector.h"
 #include "model/vision.h"
 
@@ -26,13 +27,6 @@ typedef struct encoder {
     float *rows;     /* [TILES_AT_ONCE, cells^2, hidden] of the projector */
     double *stages;  /* [TILES_AT_ONCE, 2 + layers] */
 } encoder;
-
-/* Floats of the embedding rows of one tile. */
-static size_t tile_row_floats(const vl2_model *model)
-{
-    size_t cells = (size_t)model->config.projector.grid;
-    return cells * cells * (size_t)model->config.language.hidden;
-}
 
 static void encoder_close(encoder *encoder)
 {
@@ -194,7 +188,7 @@ static vl2_status encode_all(encoder *encoder, const tile_job *jobs, size_t coun
                              const tile_observer *observer, vl2_error *error)
 {
     vl2_session *session = encoder->session;
-    double began = session_clock();
+    double began = clock_seconds();
     session_report(session, VL2_STAGE_VISION, 0, count, began);
     for (size_t at = 0; at < count;) {
         if (atomic_load_explicit(&session->cancelled, memory_order_relaxed)) {

@@ -4,6 +4,7 @@
 #include "engine/session.h"
 
 #include "base/alloc.h"
+#include "base/clock.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -50,28 +51,28 @@ static vl2_status read_prompt(request *r)
 {
     vl2_session *session = r->session;
     vl2_answer *answer = r->answer;
-    double began = session_clock();
+    double began = clock_seconds();
     vl2_status status = session_prepare(session, r->conversation, &r->prepared, r->error);
     if (status != VL2_OK) {
         return status;
     }
-    answer->seconds_tiles = session_clock() - began;
+    answer->seconds_tiles = clock_seconds() - began;
     answer->prompt_tokens = r->prepared.prompt.ids.count;
     answer->image_tokens = r->prepared.image_tokens;
     answer->reused_tokens = session_reusable(session, &r->prepared);
     for (size_t i = 0; i < session->pictures.picture_count; i++) {
         answer->tiles += (size_t)session->pictures.pictures[i].set.count;
     }
-    began = session_clock();
+    began = clock_seconds();
     status = session_encode(session, &r->prepared, answer->reused_tokens, &answer->tiles_encoded,
                             NULL, r->error);
-    answer->seconds_vision = session_clock() - began;
+    answer->seconds_vision = clock_seconds() - began;
     if (status != VL2_OK) {
         return status;
     }
-    began = session_clock();
+    began = clock_seconds();
     status = session_prefill(session, &r->prepared, answer->reused_tokens, NULL, r->error);
-    answer->seconds_prefill = session_clock() - began;
+    answer->seconds_prefill = clock_seconds() - began;
     return status;
 }
 
@@ -112,7 +113,7 @@ static vl2_status take_token(request *r, int32_t token, bool *ended, vl2_finish 
 
 static vl2_status write_answer(request *r)
 {
-    double began = session_clock();
+    double began = clock_seconds();
     bool ended = r->options->max_tokens == 0;
     vl2_status status = VL2_OK;
     r->answer->finish = VL2_FINISH_LENGTH;
@@ -123,9 +124,9 @@ static vl2_status write_answer(request *r)
         session_report(r->session, VL2_STAGE_GENERATE, r->tokens.count,
                        (uint64_t)r->options->max_tokens, began);
         if (status == VL2_OK && !ended) {
-            double step = session_clock();
+            double step = clock_seconds();
             status = session_step(r->session, token, NULL, r->error);
-            token_times_add(&r->times, session_clock() - step);
+            token_times_add(&r->times, clock_seconds() - step);
         }
         if (status == VL2_ERROR_CANCELLED) { /* while experts were being read */
             r->answer->finish = VL2_FINISH_CANCELLED;
@@ -135,7 +136,7 @@ static vl2_status write_answer(request *r)
         }
     }
     status = answer_stream_finish(&r->stream, r->error);
-    r->answer->seconds_decode = session_clock() - began;
+    r->answer->seconds_decode = clock_seconds() - began;
     return status;
 }
 
@@ -165,8 +166,8 @@ static vl2_status fill_answer(request *r)
         answer->text = base_copy_text("", 0);
     }
     answer->memory_peak = engine_peak_memory();
-    answer->token_median = token_times_at(&r->times, 0.5);
-    answer->token_p99 = token_times_at(&r->times, 0.99);
+    answer->token_median = token_times_at(&r->times, 50);
+    answer->token_p99 = token_times_at(&r->times, 99);
     token_times_free(&r->times);
     return answer->text != NULL ? VL2_OK : vl2_fail_memory(r->error, "the answer", 1);
 }

@@ -21,6 +21,7 @@ libengine_la_SOURCES = \
 	src/engine/image.c src/engine/image.h \
 	src/engine/info.c \
 	src/engine/model.c src/engine/model.h \
+	src/engine/numbers.c src/engine/numbers.h \
 	src/engine/pack.c \
 	src/engine/pack_tools.c \
 	src/engine/paging.c src/engine/paging.h \

@@ -2,6 +2,7 @@
 #include "engine/model.h"
 
 #include "base/alloc.h"
+#include "base/clock.h"
 #include "base/team.h"
 #include "weights/pack_verify.h"
 #include "weights/unpack.h"
@@ -9,17 +10,9 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #define MOST_THREADS 1024
 #define TEXT_SIZE    (PACK_DESCRIPTION + PACK_PROBLEM_SIZE + 8)
-
-static double seconds_now(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
-}
 
 /* A path, and a number of threads that becomes the team's. */
 static vl2_status open_team(const char *path, int threads, team *team, vl2_error *error)
@@ -60,7 +53,7 @@ static void report_progress(void *user, uint64_t done, uint64_t total)
 {
     const verifying *verifying = user;
     if (verifying->options->progress != NULL) {
-        vl2_progress progress = {VL2_STAGE_VERIFY, done, total, seconds_now() - verifying->start};
+        vl2_progress progress = {VL2_STAGE_VERIFY, done, total, clock_seconds() - verifying->start};
         verifying->options->progress(&progress, verifying->options->progress_user);
     }
 }
@@ -137,7 +130,7 @@ static vl2_status fill_report(const pack_file *file, const pack_verification *fo
 static vl2_status verify(const pack_file *file, const vl2_verify_options *options, const team *team,
                          vl2_verify_report *report, vl2_error *error)
 {
-    verifying verifying = {options, seconds_now()};
+    verifying verifying = {options, clock_seconds()};
     pack_verify_options how = {team, options->most, report_progress, is_cancelled, &verifying};
     pack_verification found;
     vl2_status status = pack_verify(file, &how, &found, error);

@@ -1,10 +1,9 @@
 #include "engine/paging.h"
 
 #include "base/alloc.h"
+#include "engine/numbers.h"
 #include "weights/pager.h"
 
-#include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 vl2_paging paging_now(const vl2_model *model)
@@ -55,20 +54,13 @@ void token_times_add(token_times *times, double seconds)
     times->seconds[times->count++] = seconds;
 }
 
-static int compare_seconds(const void *a, const void *b)
-{
-    double left = *(const double *)a, right = *(const double *)b;
-    return left < right ? -1 : left > right;
-}
-
-double token_times_at(token_times *times, double share)
+double token_times_at(token_times *times, size_t percent)
 {
     if (times->count == 0) {
         return 0;
     }
-    qsort(times->seconds, times->count, sizeof(*times->seconds), compare_seconds);
-    size_t rank = (size_t)ceil(share * (double)times->count);
-    return times->seconds[rank > 0 ? rank - 1 : 0];
+    numbers_sort(times->seconds, times->count);
+    return numbers_percentile(times->seconds, times->count, percent);
 }
 
 void token_times_free(token_times *times)

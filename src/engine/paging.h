@@ -16,8 +16,8 @@ typedef struct token_times {
 } token_times;
 
 void token_times_add(token_times *times, double seconds); /* without memory it is left out */
-/* The time that a share of the tokens is at most, 0 to 1; 0 without tokens. */
-double token_times_at(token_times *times, double share);
+/* The time that `percent` % of the tokens do not exceed, 1 to 100; 0 without tokens. */
+double token_times_at(token_times *times, size_t percent);
 void token_times_free(token_times *times);
 
 #endif

@@ -174,15 +174,15 @@ vl2_status picture_store_set(picture_store *store, const vl2_model *model,
     return status;
 }
 
-static size_t row_bytes(const vl2_model *model)
+size_t tile_row_floats(const vl2_model *model)
 {
     size_t grid = (size_t)model->config.projector.grid;
-    return grid * grid * (size_t)model->config.language.hidden * sizeof(float);
+    return grid * grid * (size_t)model->config.language.hidden;
 }
 
 uint64_t picture_store_most(const picture_store *store, const vl2_model *model)
 {
-    uint64_t bytes = (uint64_t)store->tile_count * row_bytes(model);
+    uint64_t bytes = (uint64_t)store->tile_count * tile_row_floats(model) * sizeof(float);
     for (size_t i = 0; i < store->picture_count; i++) {
         const vl2_image *image = store->pictures[i].image;
         bytes += (uint64_t)store->pictures[i].set.count * tile_bytes(&store->pictures[i]) +
@@ -198,7 +198,7 @@ size_t picture_store_memory(const picture_store *store, const vl2_model *model)
         bytes += (size_t)store->pictures[i].set.count * tile_bytes(&store->pictures[i]);
     }
     for (size_t i = 0; i < store->tile_count; i++) {
-        bytes += store->tiles[i].rows != NULL ? row_bytes(model) : 0;
+        bytes += store->tiles[i].rows != NULL ? tile_row_floats(model) * sizeof(float) : 0;
     }
     return bytes;
 }

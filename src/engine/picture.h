@@ -42,6 +42,9 @@ void picture_store_free(picture_store *store);
 vl2_status picture_store_set(picture_store *store, const vl2_model *model,
                              vl2_image *const *images, size_t count, vl2_error *error);
 
+/* Floats of the embedding rows of one tile. */
+size_t tile_row_floats(const vl2_model *model);
+
 /* Embedding rows of a picture. */
 size_t picture_rows(const picture *picture);
 

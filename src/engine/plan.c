@@ -2,7 +2,6 @@
 
 #include "base/memory.h"
 #include "engine/session.h"
-#include "weights/pager.h"
 
 #include <math.h>
 #include <string.h>
@@ -21,8 +20,7 @@ uint64_t plan_round_up(uint64_t bytes)
 uint64_t plan_pictures(const vl2_model *model)
 {
     uint64_t side = (uint64_t)model->config.vision.image_size;
-    uint64_t cells = (uint64_t)model->config.projector.grid;
-    uint64_t rows = cells * cells * (uint64_t)model->config.language.hidden * sizeof(float);
+    uint64_t rows = tile_row_floats(model) * sizeof(float);
     return PHOTOGRAPH + PICTURE_TILES * (3 * side * side + rows);
 }
 
@@ -42,16 +40,15 @@ static vl2_status measure_session(vl2_model *model, const vl2_session_options *o
     return VL2_OK;
 }
 
-static void plan_experts(const vl2_model *model, vl2_plan *plan)
+static void plan_experts(const vl2_model *model, const slot_rule *rule, vl2_plan *plan)
 {
     const language_config *config = &model->config.language;
-    const pack_file *pack = weight_store_pack(model->store);
     size_t layers = 0;
     for (int i = 0; i < config->layers; i++) {
         layers += language_config_has_experts(config, i);
     }
-    plan->experts = pager_expert_count(pack);
-    plan->expert_bytes = pager_slot_size(pack);
+    plan->experts = rule->most;
+    plan->expert_bytes = rule->bytes;
     plan->experts_per_token = layers * (size_t)config->gate.experts_per_token;
 }
 
@@ -74,19 +71,19 @@ vl2_status plan_make(vl2_model *model, uint64_t ram, const vl2_session_options *
         plan->everything = plan->least = rest + plan->resident + plan->vision_work;
         return VL2_OK;
     }
-    plan_experts(model, plan);
+    const slot_rule rule = slot_rule_of(model, 0);
+    plan_experts(model, &rule, plan);
     plan->resident = weight_store_record_memory(model->store, weights->language_records.records,
                                                 weights->language_records.count);
     plan->vision = weight_store_record_memory(model->store, weights->vision_records.records,
                                               weights->vision_records.count);
     uint64_t encoding = plan->vision + plan->vision_work;
     rest += plan->resident;
-    size_t few = 2 * (size_t)model->config.language.gate.experts_per_token;
     plan->everything = rest + encoding + plan->experts * plan->expert_bytes;
-    plan->least = plan_round_up(rest + encoding + few * plan->expert_bytes);
+    plan->least = plan_round_up(rest + encoding + rule.least * rule.bytes);
     plan->least = plan->least < plan->everything ? plan->least : plan->everything;
-    plan->slots = budget_slots(model, ram, rest);
-    plan->slots_encoding = budget_slots(model, ram, rest + encoding);
+    plan->slots = slots_within(&rule, ram, rest);
+    plan->slots_encoding = slots_within(&rule, ram, rest + encoding);
     return VL2_OK;
 }
 

@@ -5,11 +5,11 @@
 
 #include "base/alloc.h"
 #include "base/buffer.h"
+#include "base/clock.h"
 #include "model/linear.h"
 
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #define MOST_POSITIONS (1 << 24)
 #define MOST_CHUNK     (1 << 16)
@@ -20,18 +20,11 @@ void vl2_session_options_defaults(vl2_session_options *options)
     *options = (vl2_session_options){.context = 0, .chunk = 1024, .threads = 0};
 }
 
-double session_clock(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
-
 void session_report(const vl2_session *session, vl2_stage stage, uint64_t done, uint64_t total,
                     double began)
 {
     if (session->options.progress != NULL) {
-        vl2_progress progress = {stage, done, total, session_clock() - began};
+        vl2_progress progress = {stage, done, total, clock_seconds() - began};
         session->options.progress(&progress, session->options.progress_user);
     }
 }
@@ -443,7 +436,7 @@ vl2_status session_prefill(vl2_session *session, const prepared_prompt *prepared
     bool whole = session->whole_prompt && observer == NULL;
     size_t chunk = whole ? session->row_count : session->decoder.chunk;
     size_t hidden = (size_t)session->model->config.language.hidden;
-    double began = session_clock();
+    double began = clock_seconds();
     whole_progress progress = {session, count - first, began};
     session->key_count = first;
     const model_weights *weights = session->model->weights;

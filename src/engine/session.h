@@ -96,9 +96,6 @@ void session_embed(const vl2_session *session, const prepared_prompt *prepared, 
 /* Largest resident size of the process so far, bytes; 0 if it is not known. */
 uint64_t engine_peak_memory(void);
 
-/* Seconds of a clock that only goes forward. */
-double session_clock(void);
-
 void session_report(const vl2_session *session, vl2_stage stage, uint64_t done, uint64_t total,
                     double began);
 

@@ -60,12 +60,6 @@ static size_t vision_floats(const vl2_model *model)
     return grid * grid * (size_t)model->config.vision.width;
 }
 
-static size_t projector_floats(const vl2_model *model)
-{
-    size_t grid = (size_t)model->config.projector.grid;
-    return grid * grid * (size_t)model->config.language.hidden;
-}
-
 static void trace_tile(void *user, const uint8_t digest[SHA256_SIZE], const float *features,
                        const float *rows, const double *stages)
 {
@@ -75,11 +69,11 @@ static void trace_tile(void *user, const uint8_t digest[SHA256_SIZE], const floa
     size_t count = 2 + (size_t)model->config.vision.layers;
     memcpy(tile->digest, digest, SHA256_SIZE);
     sums(features, vision_floats(model), &tile->vision_mean, &tile->vision_l2);
-    sums(rows, projector_floats(model), &tile->projector_mean, &tile->projector_l2);
+    sums(rows, tile_row_floats(model), &tile->projector_mean, &tile->projector_l2);
     memcpy(tile->stages, stages, count * sizeof(*stages));
     if (memcmp(digest, t->chosen, SHA256_SIZE) == 0) {
         memcpy(t->vision_out, features, vision_floats(model) * sizeof(float));
-        memcpy(t->projector_out, rows, projector_floats(model) * sizeof(float));
+        memcpy(t->projector_out, rows, tile_row_floats(model) * sizeof(float));
     }
 }
 
@@ -148,7 +142,7 @@ static vl2_status tracer_allocate(tracer *t)
     t->router_weights = base_malloc(t->expert_layers * t->k, sizeof(float));
     t->router_layers = base_calloc(t->expert_layers, sizeof(int));
     t->vision_out = base_malloc(vision_floats(model), sizeof(float));
-    t->projector_out = base_malloc(projector_floats(model), sizeof(float));
+    t->projector_out = base_malloc(tile_row_floats(model), sizeof(float));
     t->tiles = base_calloc(tiles, sizeof(*t->tiles));
     double *all_stages = base_calloc(tiles * stages, sizeof(double));
     if (t->tiles != NULL && all_stages != NULL) {

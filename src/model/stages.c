@@ -1,22 +1,15 @@
 #include "model/stages.h"
 
-#include <time.h>
-
-static double now(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
-}
+#include "base/clock.h"
 
 void stage_clock_start(stage_clock *clock)
 {
-    clock->last = now();
+    clock->last = clock_seconds();
 }
 
 void stage_clock_mark(stage_clock *clock, stage stage)
 {
-    double time = now();
+    double time = clock_seconds();
     clock->seconds[stage] += time - clock->last;
     clock->last = time;
     if (clock->marked != NULL) {
