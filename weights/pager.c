@@ -224,6 +224,7 @@ void pager_begin(pager *pager, const pager_pass *pass)
             pager->stats.hits++;
         } else if (page->state == PAGE_LOADING) {
             pager->wants[i].state = WANT_LOADING;
+            page->retried = false; /* what failed for an earlier pass is not this one's failure */
             loader_hurry(pager->loader, &page->load);
         }
     }

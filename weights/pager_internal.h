@@ -26,7 +26,7 @@ typedef struct page {
     page_state state;
     int32_t want;     /* index in wants of a pass that still needs it; or NO_WANT */
     bool checked;     /* its checksums have been compared */
-    bool retried;     /* this time it is read once more */
+    bool retried;     /* for this pass it is read once more */
     bool early;       /* read before it was wanted, and not wanted yet */
     uint8_t *staging; /* what is read if it is compressed */
 } page;
