@@ -82,36 +82,6 @@ typedef struct fixture {
     size_t vocabulary;
 } fixture;
 
-static void pack(const char *folder, const char *out, const char *quant)
-{
-    vl2_pack_options options;
-    vl2_error error;
-    vl2_pack_options_defaults(&options);
-    options.model = folder;
-    options.out = out;
-    options.quant = quant;
-    options.overwrite = true;
-    if (vl2_pack(&options, &error) != VL2_OK) {
-        fail_msg("%s", error.message);
-    }
-}
-
-static vl2_status answer(vl2_session *session, vl2_answer *answer, vl2_error *error)
-{
-    vl2_image *images[2] = {picture_make(70, 40, 5), picture_make(30, 90, 6)};
-    vl2_conversation *conversation = conversation_of("<image> and <image>: what?", images, 2);
-    vl2_generate_options options;
-    vl2_generate_options_defaults(&options);
-    options.max_tokens = TOKENS;
-    options.ignore_end = true;
-    vl2_status status =
-        vl2_session_generate(session, conversation, &options, NULL, NULL, answer, error);
-    vl2_conversation_close(conversation);
-    vl2_image_release(images[0]);
-    vl2_image_release(images[1]);
-    return status;
-}
-
 static vl2_model *open_paged(const char *path, size_t slots)
 {
     vl2_model_options options;
@@ -125,10 +95,23 @@ static vl2_model *open_paged(const char *path, size_t slots)
     return model;
 }
 
+/* A session of two threads on a model of its own, and both ended. */
+static vl2_session *start(const fixture *f, size_t slots)
+{
+    return session_open_or_fail(open_paged(f->packed, slots), 500, 16, 2);
+}
+
+static void end(vl2_session *session)
+{
+    vl2_model *model = session->model;
+    vl2_session_close(session);
+    vl2_model_close(model);
+}
+
 static void check(const fixture *f, vl2_session *session, vl2_answer *got)
 {
     vl2_error error;
-    if (answer(session, got, &error) != VL2_OK) {
+    if (answer_two_pictures(session, TOKENS, got, &error) != VL2_OK) {
         fail_msg("%s", error.message);
     }
     assert_int_equal(got->token_count, TOKENS);
@@ -148,10 +131,10 @@ static void expect_of(fixture *f, const char *quant)
 {
     vl2_answer got;
     vl2_error error;
-    pack(f->folder, f->packed, quant);
+    pack_or_fail(f->folder, f->packed, quant, 0);
     vl2_model *model = model_open_or_fail(f->packed);
     vl2_session *session = session_open_or_fail(model, 500, 16, 1);
-    if (answer(session, &got, &error) != VL2_OK) {
+    if (answer_two_pictures(session, TOKENS, &got, &error) != VL2_OK) {
         fail_msg("%s", error.message);
     }
     assert_int_equal(got.token_count, TOKENS);
@@ -229,8 +212,7 @@ static void test_reads_once(void **state)
 {
     const fixture *f = *state;
     no_faults();
-    vl2_model *model = open_paged(f->packed, 64);
-    vl2_session *session = session_open_or_fail(model, 500, 16, 2);
+    vl2_session *session = start(f, 64);
     vl2_answer got;
     check(f, session, &got);
     assert_true(got.paging.reads <= 64);
@@ -238,9 +220,8 @@ static void test_reads_once(void **state)
     check(f, session, &got);
     assert_true(got.paging.reads <= 64);
     vl2_answer_clear(&got);
-    assert_true(pager_get_stats(weight_store_pager(model->store)).reads <= 64);
-    vl2_session_close(session);
-    vl2_model_close(model);
+    assert_true(pager_get_stats(weight_store_pager(session->model->store)).reads <= 64);
+    end(session);
 }
 
 static void test_budget_changes(void **state)
@@ -248,8 +229,8 @@ static void test_budget_changes(void **state)
     const fixture *f = *state;
     vl2_error error;
     no_faults();
-    vl2_model *model = open_paged(f->packed, 64);
-    vl2_session *session = session_open_or_fail(model, 500, 16, 2);
+    vl2_session *session = start(f, 64);
+    vl2_model *model = session->model;
     uint64_t fixed = model->budget.base + model->budget.held;
     size_t size = pager_slot_size(weight_store_pack(model->store));
     /* Room for encoding too: some experts more while there is no picture. */
@@ -262,12 +243,12 @@ static void test_budget_changes(void **state)
     assert_non_null(strstr(error.message, "would do"));
     assert_int_equal(pager_slots(weight_store_pager(model->store)), 7);
     vl2_answer got;
-    assert_int_equal(answer(session, &got, &error), VL2_ERROR_MEMORY); /* no room for the tower */
+    /* No room for the vision tower. */
+    assert_int_equal(answer_two_pictures(session, TOKENS, &got, &error), VL2_ERROR_MEMORY);
     vl2_answer_clear(&got);
     assert_int_equal(vl2_model_set_ram(model, fixed + ((uint64_t)64 << 20), &error), VL2_OK);
     check_same(f, session);
-    vl2_session_close(session);
-    vl2_model_close(model);
+    end(session);
 
     model = model_open_or_fail(f->packed);
     assert_int_equal(vl2_model_set_ram(model, 1 << 30, &error), VL2_ERROR_UNSUPPORTED);
@@ -327,13 +308,11 @@ static void test_no_direct_reading(void **state)
 {
     const fixture *f = *state;
     no_faults();
-    vl2_model *model = open_paged(f->packed, 8);
-    vl2_session *session = session_open_or_fail(model, 500, 16, 2);
+    vl2_session *session = start(f, 8);
     atomic_store(&now.refuses_direct, true);
     check_same(f, session);
-    assert_false(loader_is_direct(weight_store_loader(model->store)));
-    vl2_session_close(session);
-    vl2_model_close(model);
+    assert_false(loader_is_direct(weight_store_loader(session->model->store)));
+    end(session);
 }
 
 /* One failure is forgiven, wherever it comes; more than that name the expert, and the session goes
@@ -343,18 +322,15 @@ static void test_read_errors(void **state)
     const fixture *f = *state;
     for (long n = 0; n < 60; n += 7) {
         no_faults();
-        vl2_model *model = open_paged(f->packed, 8);
-        vl2_session *session = session_open_or_fail(model, 500, 16, 2);
+        vl2_session *session = start(f, 8);
         atomic_store(&now.calls, 0);
         atomic_store(&now.fail_from, n);
         atomic_store(&now.fail_count, 1);
         check_same(f, session);
-        vl2_session_close(session);
-        vl2_model_close(model);
+        end(session);
     }
     no_faults();
-    vl2_model *model = open_paged(f->packed, 8);
-    vl2_session *session = session_open_or_fail(model, 500, 16, 2);
+    vl2_session *session = start(f, 8);
     check_same(f, session); /* now only experts are read */
     vl2_conversation *conversation = conversation_of("what?", NULL, 0);
     vl2_generate_options options;
@@ -374,27 +350,24 @@ static void test_read_errors(void **state)
     vl2_conversation_close(conversation);
     no_faults();
     check_same(f, session);
-    vl2_session_close(session);
-    vl2_model_close(model);
+    end(session);
 }
 
 static void test_truncated(void **state)
 {
     const fixture *f = *state;
     no_faults();
-    vl2_model *model = open_paged(f->packed, 8);
-    vl2_session *session = session_open_or_fail(model, 500, 16, 2);
+    vl2_session *session = start(f, 8);
     check_same(f, session);
     atomic_store(&now.ends, 100000);
     vl2_answer got;
     vl2_error error;
-    assert_int_equal(answer(session, &got, &error), VL2_ERROR_MODEL);
+    assert_int_equal(answer_two_pictures(session, TOKENS, &got, &error), VL2_ERROR_MODEL);
     assert_non_null(strstr(error.message, "the file ends there"));
     vl2_answer_clear(&got);
     no_faults();
     check_same(f, session);
-    vl2_session_close(session);
-    vl2_model_close(model);
+    end(session);
 }
 
 /* A wrong bit is noticed when a record is read first: read again, it may be right. */
@@ -403,28 +376,24 @@ static void test_wrong_bits(void **state)
     const fixture *f = *state;
     for (long n = 1; n < 100; n += 9) {
         no_faults();
-        vl2_model *model = open_paged(f->packed, 64);
-        vl2_session *session = session_open_or_fail(model, 500, 16, 2);
+        vl2_session *session = start(f, 64);
         atomic_store(&now.calls, 0);
         atomic_store(&now.flip_from, n);
         atomic_store(&now.flip_count, 1);
         check_same(f, session);
-        vl2_session_close(session);
-        vl2_model_close(model);
+        end(session);
     }
     no_faults();
-    vl2_model *model = open_paged(f->packed, 64);
-    vl2_session *session = session_open_or_fail(model, 500, 16, 2);
+    vl2_session *session = start(f, 64);
     atomic_store(&now.flip_count, 1L << 40);
     vl2_answer got;
     vl2_error error;
-    assert_int_equal(answer(session, &got, &error), VL2_ERROR_MODEL);
+    assert_int_equal(answer_two_pictures(session, TOKENS, &got, &error), VL2_ERROR_MODEL);
     assert_non_null(strstr(error.message, "found checksum"));
     vl2_answer_clear(&got);
     no_faults();
     check_same(f, session);
-    vl2_session_close(session);
-    vl2_model_close(model);
+    end(session);
 }
 
 static void *cancel_soon(void *context)
@@ -447,8 +416,7 @@ static void test_slow_disk(void **state)
 {
     const fixture *f = *state;
     no_faults();
-    vl2_model *model = open_paged(f->packed, 8);
-    vl2_session *session = session_open_or_fail(model, 500, 16, 2);
+    vl2_session *session = start(f, 8);
     check_same(f, session);
     atomic_store(&now.microseconds, 700000);
     pthread_t thread;
@@ -468,8 +436,7 @@ static void test_slow_disk(void **state)
     pthread_join(thread, NULL);
     no_faults();
     check_same(f, session);
-    vl2_session_close(session);
-    vl2_model_close(model);
+    end(session);
 }
 
 int main(void)

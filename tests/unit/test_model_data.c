@@ -162,3 +162,35 @@ vl2_conversation *conversation_of(const char *content, vl2_image *const *images,
     conversation_add(conversation, "user", content, images, count);
     return conversation;
 }
+
+void pack_or_fail(const char *folder, const char *out, const char *quant, int threads)
+{
+    vl2_pack_options options;
+    vl2_error error;
+    vl2_pack_options_defaults(&options);
+    options.model = folder;
+    options.out = out;
+    options.quant = quant;
+    options.threads = threads;
+    options.overwrite = true;
+    if (vl2_pack(&options, &error) != VL2_OK) {
+        fail_msg("%s", error.message);
+    }
+}
+
+vl2_status answer_two_pictures(vl2_session *session, int tokens, vl2_answer *answer,
+                               vl2_error *error)
+{
+    vl2_image *images[2] = {picture_make(70, 40, 5), picture_make(30, 90, 6)};
+    vl2_conversation *conversation = conversation_of("<image> and <image>: what?", images, 2);
+    vl2_generate_options options;
+    vl2_generate_options_defaults(&options);
+    options.max_tokens = tokens;
+    options.ignore_end = true;
+    vl2_status status =
+        vl2_session_generate(session, conversation, &options, NULL, NULL, answer, error);
+    vl2_conversation_close(conversation);
+    vl2_image_release(images[0]);
+    vl2_image_release(images[1]);
+    return status;
+}

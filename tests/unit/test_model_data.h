@@ -38,4 +38,11 @@ vl2_conversation *conversation_of(const char *content, vl2_image *const *images,
 void conversation_add(vl2_conversation *conversation, const char *role, const char *content,
                       vl2_image *const *images, size_t count);
 
+/* Packs a folder into a file, over one that is there. threads 0: as many as there are cores. */
+void pack_or_fail(const char *folder, const char *out, const char *quant, int threads);
+
+/* Answers a question about two pictures with `tokens` tokens. `answer` is always to be cleared. */
+vl2_status answer_two_pictures(vl2_session *session, int tokens, vl2_answer *answer,
+                               vl2_error *error);
+
 #endif

@@ -13,21 +13,6 @@ typedef struct fixture {
     char packed[FOLDER_SIZE + 32]; /* lossless */
 } fixture;
 
-static void pack(const char *folder, const char *out, const char *quant, int threads)
-{
-    vl2_pack_options options;
-    vl2_error error;
-    vl2_pack_options_defaults(&options);
-    options.model = folder;
-    options.out = out;
-    options.quant = quant;
-    options.threads = threads;
-    options.overwrite = true;
-    if (vl2_pack(&options, &error) != VL2_OK) {
-        fail_msg("%s", error.message);
-    }
-}
-
 static int set_up(void **state)
 {
     static fixture f;
@@ -36,7 +21,7 @@ static int set_up(void **state)
     miniature(&shape);
     miniature_write(&shape, SEED, 0, f.folder);
     snprintf(f.packed, sizeof(f.packed), "%s/packed.vl2", f.folder);
-    pack(f.folder, f.packed, "bf16", 1);
+    pack_or_fail(f.folder, f.packed, "bf16", 1);
     *state = &f;
     return 0;
 }
@@ -46,23 +31,6 @@ static int tear_down(void **state)
     fixture *f = *state;
     folder_remove(f->folder);
     return 0;
-}
-
-/* Answers a question about two pictures; the logits behind the prompt and the answer's tokens. */
-static vl2_status answer(vl2_session *session, vl2_answer *answer, vl2_error *error)
-{
-    vl2_image *images[2] = {picture_make(70, 40, 5), picture_make(30, 90, 6)};
-    vl2_conversation *conversation = conversation_of("<image> and <image>: what?", images, 2);
-    vl2_generate_options options;
-    vl2_generate_options_defaults(&options);
-    options.max_tokens = 12;
-    options.ignore_end = true;
-    vl2_status status =
-        vl2_session_generate(session, conversation, &options, NULL, NULL, answer, error);
-    vl2_conversation_close(conversation);
-    vl2_image_release(images[0]);
-    vl2_image_release(images[1]);
-    return status;
 }
 
 /* The answers of a model with one and with three threads are the same; the last logits are copied
@@ -77,7 +45,7 @@ static void answer_twice(const char *path, int32_t tokens[12], float **logits, s
         vl2_session *session = session_open_or_fail(model, 1000, 64, threads);
         vl2_answer got;
         vl2_error error;
-        if (answer(session, &got, &error) != VL2_OK) {
+        if (answer_two_pictures(session, 12, &got, &error) != VL2_OK) {
             fail_msg("%s", error.message);
         }
         assert_int_equal(got.token_count, 12);
@@ -118,7 +86,7 @@ static void test_presets(void **state)
         float *logits;
         size_t count;
         snprintf(path, sizeof(path), "%s/%s.vl2", f->folder, presets[i]);
-        pack(f->folder, path, presets[i], 2);
+        pack_or_fail(f->folder, path, presets[i], 2);
         answer_twice(path, tokens, &logits, &count);
         free(logits);
         remove(path);
@@ -156,7 +124,7 @@ static void expect_damage(const char *path, const char *const *words)
     for (int again = 0; again < 2; again++) { /* it stays unusable */
         vl2_answer got;
         vl2_error error;
-        assert_int_equal(answer(session, &got, &error), VL2_ERROR_MODEL);
+        assert_int_equal(answer_two_pictures(session, 12, &got, &error), VL2_ERROR_MODEL);
         for (size_t i = 0; words[i] != NULL; i++) {
             if (strstr(error.message, words[i]) == NULL) {
                 fail_msg("%s: expected %s", error.message, words[i]);
@@ -204,7 +172,7 @@ static void test_damaged_expert(void **state)
         vl2_session *session = session_open_or_fail(model, 1000, 64, 2);
         vl2_answer got;
         vl2_error error;
-        vl2_status status = answer(session, &got, &error);
+        vl2_status status = answer_two_pictures(session, 12, &got, &error);
         vl2_answer_clear(&got);
         vl2_session_close(session);
         vl2_model_close(model);
@@ -232,7 +200,7 @@ static void test_goes_on(void **state)
     vl2_session *session = session_open_or_fail(model, 1000, 64, 2);
     vl2_answer got;
     vl2_error error;
-    assert_int_equal(answer(session, &got, &error), VL2_ERROR_MODEL);
+    assert_int_equal(answer_two_pictures(session, 12, &got, &error), VL2_ERROR_MODEL);
     vl2_answer_clear(&got);
     vl2_conversation *conversation = conversation_of("no picture this time", NULL, 0);
     assert_int_equal(vl2_session_generate(session, conversation, NULL, NULL, NULL, &got, &error),
@@ -263,7 +231,7 @@ static void test_verify(void **state)
     assert_int_equal(vl2_model_open(f->packed, &options, &model, &error), VL2_OK);
     vl2_session *session = session_open_or_fail(model, 1000, 64, 2);
     vl2_answer got;
-    assert_int_equal(answer(session, &got, &error), VL2_OK);
+    assert_int_equal(answer_two_pictures(session, 12, &got, &error), VL2_OK);
     vl2_answer_clear(&got);
     vl2_session_close(session);
     vl2_model_close(model);
