@@ -624,8 +624,9 @@ VL2_API void vl2_calibration_get_info(const vl2_calibration *calibration,
 
 /* Writes a safetensors file: under the name of each matrix that was used the mean of each input's
  * square, F32 [inputs], for routed experts over the tokens that they got; under
- * LAYER.mlp.gate.counts the number of tokens that each expert got, F32 [experts]. First under a
- * temporary name, then renamed. VL2_ERROR_IO, VL2_ERROR_MEMORY. */
+ * LAYER.mlp.gate.counts the number of tokens that each expert got, F32 [experts], and under
+ * LAYER.mlp.gate.answer_counts how many of these were of answers. First under a temporary name,
+ * then renamed. VL2_ERROR_IO, VL2_ERROR_MEMORY. */
 VL2_API vl2_status vl2_calibration_write(const vl2_calibration *calibration, const char *path,
                                          vl2_error *error);
 

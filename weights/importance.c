@@ -1,10 +1,12 @@
 #include "weights/importance.h"
 
 #include "base/alloc.h"
+#include "weights/pack_format.h"
 #include "weights/place.h"
 #include "weights/safetensors.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 /* The mean of the experts of one layer, for one part. */
@@ -64,12 +66,11 @@ static vl2_status check_entry(const importance *importance, const tensor_view *e
     size_t columns = columns_of(weight);
     char shape[128];
     if (entry->type != DATA_F32 || entry->rank != 1 || (uint64_t)entry->shape[0] != columns) {
-        return vl2_fail(error, VL2_ERROR_MODEL, "%s: %.200s: found %s %s, expected F32 [%zu]",
-                        safetensors_name(importance->file), entry->name,
-                        entry->type == DATA_TYPE_COUNT ? "another type" :
-                                                         data_type_name(entry->type),
-                        tensor_shape_text(entry->shape, entry->rank, shape, sizeof(shape)),
-                        columns);
+        return vl2_fail(
+            error, VL2_ERROR_MODEL, "%s: %.200s: found %s %s, expected F32 [%zu]",
+            safetensors_name(importance->file), entry->name,
+            entry->type == DATA_TYPE_COUNT ? "another type" : data_type_name(entry->type),
+            tensor_shape_text(entry->shape, entry->rank, shape, sizeof(shape)), columns);
     }
     for (size_t i = 0; i < columns; i++) {
         float number = number_at(entry, i);
@@ -100,8 +101,8 @@ static vl2_status add_to_mean(importance *importance, const tensor_view *entry,
     size_t columns = (size_t)entry->shape[0];
     expert_mean *mean = (expert_mean *)find_mean(importance, place);
     if (mean == NULL) {
-        expert_mean *means = base_realloc(importance->means, importance->mean_count + 1,
-                                          sizeof(*means));
+        expert_mean *means =
+            base_realloc(importance->means, importance->mean_count + 1, sizeof(*means));
         double *sums = base_calloc(columns, sizeof(*sums));
         if (means != NULL) {
             importance->means = means;
@@ -120,6 +121,34 @@ static vl2_status add_to_mean(importance *importance, const tensor_view *entry,
     return VL2_OK;
 }
 
+/* True for "....gate.answer_counts". */
+static bool is_counts(const char *name)
+{
+    static const char end[] = ".gate.answer_counts";
+    size_t length = strlen(name), tail = sizeof(end) - 1;
+    return length > tail && strcmp(name + length - tail, end) == 0;
+}
+
+#define MOST_USES 1e15f /* fits into an integer */
+
+static vl2_status check_counts(const importance *importance, const tensor_view *entry,
+                               vl2_error *error)
+{
+    if (entry->type != DATA_F32 || entry->rank != 1) {
+        return vl2_fail(error, VL2_ERROR_MODEL, "%s: %.200s: found rank %d, expected F32 [experts]",
+                        safetensors_name(importance->file), entry->name, entry->rank);
+    }
+    for (size_t i = 0; i < (size_t)entry->shape[0]; i++) {
+        float number = number_at(entry, i);
+        if (!(number >= 0) || number > MOST_USES) {
+            return vl2_fail(error, VL2_ERROR_MODEL,
+                            "%s: %.200s: expert %zu: found %g, expected a number of tokens",
+                            safetensors_name(importance->file), entry->name, i, (double)number);
+        }
+    }
+    return VL2_OK;
+}
+
 static vl2_status read_entries(importance *importance, const checkpoint *checkpoint,
                                vl2_error *error)
 {
@@ -128,6 +157,9 @@ static vl2_status read_entries(importance *importance, const checkpoint *checkpo
     for (size_t i = 0; status == VL2_OK && i < count; i++) {
         const tensor_view *entry = safetensors_get(importance->file, i);
         const tensor_view *weight = checkpoint_find(checkpoint, entry->name);
+        if (weight == NULL && is_counts(entry->name)) {
+            status = check_counts(importance, entry, error);
+        }
         if (weight == NULL || weight->rank < 2) {
             continue;
         }
@@ -197,4 +229,20 @@ bool importance_get(const importance *importance, const tensor_view *weight, flo
         out[i] = (float)(mean->sums[i] / (double)mean->experts);
     }
     return true;
+}
+
+uint64_t importance_uses(const importance *importance, const char *name)
+{
+    weight_place place = weight_place_of(name);
+    const char *part = strstr(name, ".experts.");
+    char counts[PACK_MAX_NAME + sizeof(".gate.answer_counts")];
+    if (place.group != WEIGHT_EXPERTS || part == NULL || (size_t)(part - name) > PACK_MAX_NAME) {
+        return 0;
+    }
+    snprintf(counts, sizeof(counts), "%.*s.gate.answer_counts", (int)(part - name), name);
+    const tensor_view *entry = find_entry(importance, counts);
+    if (entry == NULL || place.expert < 0 || (int64_t)place.expert >= entry->shape[0]) {
+        return 0;
+    }
+    return (uint64_t)number_at(entry, (size_t)place.expert);
 }

@@ -1,6 +1,7 @@
 /* How much each input of each matrix counts when it is quantized: a safetensors file that has,
  * under the name of a weight [rows, columns], an F32 vector [columns], the mean squared activation
- * of each input, as vl2 calibrate writes it. */
+ * of each input, and beside a router's weight, as gate.answer_counts, an F32 vector [experts]: how
+ * many tokens of answers chose each expert. vl2 calibrate writes it. */
 #ifndef WEIGHTS_IMPORTANCE_H
 #define WEIGHTS_IMPORTANCE_H
 
@@ -23,5 +24,9 @@ void importance_close(importance *importance); /* NULL is allowed */
  * without an entry, or with all 0 because no token reached it, takes the mean of the experts of its
  * layer that have one, for the same part (gate, up, down). False if there is none. */
 bool importance_get(const importance *importance, const tensor_view *weight, float *out);
+
+/* Tokens of answers that chose the routed expert to which a weight of this name belongs; 0 if the
+ * file does not say. */
+uint64_t importance_uses(const importance *importance, const char *name);
 
 #endif

@@ -36,6 +36,7 @@ typedef struct pack_record {
     const pack_tensor *tensors; /* [tensor_count] */
     uint32_t tensor_count;
     int layer, expert; /* -1: none */
+    uint64_t uses;     /* tokens of answers that chose the expert in calibration; 0: unknown */
 } pack_record;
 
 /* True if the file begins with the magic of packed files; false also if it is no regular file or

@@ -45,7 +45,10 @@ typedef struct pack_record_entry {
     uint64_t offset, size;
     uint32_t first_tensor, tensor_count;
     int32_t layer, expert; /* -1: none */
+    uint64_t uses; /* tokens of answers that chose the expert in calibration; 0: unknown */
 } pack_record_entry;
+
+#define PACK_RECORD_LEAST ((size_t)32) /* bytes of an entry without `uses` */
 
 typedef struct pack_tensor_entry {
     uint32_t name, type, layout, source, group, rank, first_frame, frame_count;
@@ -59,7 +62,7 @@ typedef struct pack_frame_entry {
 
 _Static_assert(sizeof(pack_header) == 64 && sizeof(pack_section) == 16 &&
                    sizeof(pack_table) == 8 && sizeof(pack_blob_entry) == 8 &&
-                   sizeof(pack_record_entry) == 32 && sizeof(pack_tensor_entry) == 64 &&
+                   sizeof(pack_record_entry) == 40 && sizeof(pack_tensor_entry) == 64 &&
                    sizeof(pack_frame_entry) == 40,
                "the structures of the file have no holes");
 

@@ -66,9 +66,12 @@ static vl2_status read_table(const pack_reading *reading, const pack_section_vie
     return VL2_OK;
 }
 
+/* An entry may be shorter than `size`, as an earlier writer left it: the rest becomes 0. */
 static void get_entry(const table *table, size_t index, void *entry, size_t size)
 {
-    memcpy(entry, table->entries + index * table->entry_size, size);
+    size_t there = table->entry_size < size ? table->entry_size : size;
+    memcpy(entry, table->entries + index * table->entry_size, there);
+    memset((uint8_t *)entry + there, 0, size - there);
 }
 
 /* ------------------------------------------------------------------------------------ texts */
@@ -508,8 +511,13 @@ static vl2_status read_record(const pack_reading *reading, const table *table, s
         return fail_entry(reading, "record", index, "tensor_count", entry.tensor_count,
                           "at least 1, within TENS");
     }
-    *record = (pack_record){entry.offset,       entry.size,  &file->tensors[first_tensor],
-                            entry.tensor_count, entry.layer, entry.expert};
+    *record = (pack_record){.offset = entry.offset,
+                            .size = entry.size,
+                            .tensors = &file->tensors[first_tensor],
+                            .tensor_count = entry.tensor_count,
+                            .layer = entry.layer,
+                            .expert = entry.expert,
+                            .uses = entry.expert >= 0 ? entry.uses : 0};
     for (uint32_t i = 0; i < entry.tensor_count; i++) {
         file->tensors[first_tensor + i].record = (uint32_t)index;
     }
@@ -556,7 +564,7 @@ vl2_status pack_index_read(pack_file *file, vl2_error *error)
         {PACK_TAG_FRAM, sizeof(pack_frame_entry), read_frames},
         {PACK_TAG_BLOB, sizeof(pack_blob_entry), read_blobs},
         {PACK_TAG_TENS, sizeof(pack_tensor_entry), read_tensors},
-        {PACK_TAG_RECD, sizeof(pack_record_entry), read_records},
+        {PACK_TAG_RECD, PACK_RECORD_LEAST, read_records},
     };
     pack_reading reading = {file, error};
     pack_section_view sections[PACK_SECTIONS] = {{NULL, 0}};

@@ -85,7 +85,8 @@ static void append_records(const index_maker *maker)
         pack_record_entry entry = {.first_tensor = (uint32_t)record->first_tensor,
                                    .tensor_count = (uint32_t)record->tensor_count,
                                    .layer = record->layer,
-                                   .expert = record->expert};
+                                   .expert = record->expert,
+                                   .uses = record->uses};
         if (maker->contents->frames != NULL) {
             const pack_frame_entry *first =
                 &maker->contents->frames[maker->contents->blob_count + record->first_frame];

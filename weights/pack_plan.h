@@ -25,6 +25,7 @@ typedef struct pack_planned_record {
     size_t first_frame, frame_count; /* counted over all tensors */
     uint64_t source_bytes, content_bytes;
     int layer, expert; /* of the decoder; -1 */
+    uint64_t uses;     /* 0; for the caller to set: tokens that chose the expert in calibration */
 } pack_planned_record;
 
 typedef struct pack_plan {

@@ -91,6 +91,23 @@ static bool open_tables(pager *pager)
     return true;
 }
 
+/* Begins with how often each expert was used when the model was calibrated, if the file says so. */
+static void know_uses(pager *pager)
+{
+    size_t experts = pager->residency.experts;
+    for (size_t first = 0; first < pager->residency.layers * experts; first += experts) {
+        double all = 0;
+        for (size_t e = 0; e < experts; e++) {
+            all += (double)pack_record_get(pager->pack, pager->pages[first + e].record)->uses;
+        }
+        for (size_t e = 0; e < experts && all > 0; e++) {
+            const pack_record *record =
+                pack_record_get(pager->pack, pager->pages[first + e].record);
+            residency_know(&pager->residency, first + e, (double)record->uses / all);
+        }
+    }
+}
+
 vl2_status pager_open(const pack_file *pack, loader *loader, weight_view *views, bool check,
                       size_t slots, pager **opened, vl2_error *error)
 {
@@ -116,6 +133,7 @@ vl2_status pager_open(const pack_file *pack, loader *loader, weight_view *views,
         pager_close(pager);
         return vl2_fail_memory(error, "the experts' slots", bytes);
     }
+    know_uses(pager);
     uintptr_t begin = ((uintptr_t)pager->space + HUGE_PAGE - 1) & ~(uintptr_t)(HUGE_PAGE - 1);
     pager->region = (uint8_t *)begin;
     madvise(pager->region, pager->slots_most * pager->slot_size, MADV_HUGEPAGE);

@@ -24,6 +24,11 @@ void residency_close(residency *residency)
     memset(residency, 0, sizeof(*residency));
 }
 
+void residency_know(residency *residency, size_t expert, double share)
+{
+    residency->uses[expert] = (float)(residency->unit * share * RESIDENCY_KNOWN);
+}
+
 /* Tokens that a pass counts for. */
 static double weight_of(const residency *residency, size_t rows)
 {

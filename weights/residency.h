@@ -13,6 +13,10 @@
 /* A prompt counts for at most so many tokens: the answer's tokens choose otherwise. The same. */
 #define RESIDENCY_PROMPT 4.0
 
+/* What is known of a layer's experts beforehand counts for so many uses of them together, those of
+ * 128 tokens with 6 of them each. The same. */
+#define RESIDENCY_KNOWN 768.0
+
 typedef struct residency {
     size_t layers, experts; /* expert e of layer l has number l * experts + e */
     double half_life;       /* tokens */
@@ -25,6 +29,10 @@ typedef struct residency {
 /* False without memory. */
 bool residency_open(size_t layers, size_t experts, residency *residency);
 void residency_close(residency *residency);
+
+/* Before the first pass: `share` of the uses of its layer's experts, 0 to 1, fell to this one in
+ * the answers of the calibration. It fades like other uses. */
+void residency_know(residency *residency, size_t expert, double share);
 
 /* A pass of `rows` tokens through a layer begins. */
 void residency_begin(residency *residency, size_t rows);

@@ -131,8 +131,9 @@ const command command_calibrate = {
     "Measure which inputs of the weights count",
     "Runs conversations with their pictures and writes, for each weight matrix, the mean square "
     "of each of its inputs. vl2 pack --importance FILE then keeps the weights that matter most to "
-    "such conversations more exactly. A dozen conversations like those that the model is meant for "
-    "are a good start.",
+    "such conversations more exactly, and notes the experts that their answers use most: with "
+    "little memory, those are kept first. A dozen conversations like those that the model is meant "
+    "for are a good start.",
     "  vl2 calibrate -m deepseek-vl2-tiny --conversation talks/*.json -o tiny.inputs\n"
     "  vl2 pack deepseek-vl2-tiny --importance tiny.inputs -o tiny.vl2\n",
     SIZE_MAX,

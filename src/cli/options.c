@@ -61,7 +61,8 @@ static const option table[] = {
      "is a group (experts, head, ...) or a pattern of tensor names; may be given several times, "
      "the last one that fits wins"},
     {OPTION_IMPORTANCE, INPUT, "importance", 0, TEXT("FILE"), NULL, COMMAND_PACK,
-     "How much each input of the weights counts, from vl2 calibrate"},
+     "How much each input of the weights counts, and which experts answers use most, from vl2 "
+     "calibrate"},
     {OPTION_LORA, INPUT, "lora", 0, TEXT("DIR"), NULL, COMMAND_PACK,
      "Merge the adapter in this folder, in the layout of PEFT"},
     {OPTION_IMAGE, INPUT, "image", 0, LIST("FILE"), NULL, COMMAND_ASK | COMMAND_CHAT,

@@ -69,9 +69,17 @@ input_sums *calibration_sums(const vl2_calibration *calibration, weight w)
     return &calibration->sums[low];
 }
 
+/* One conversation that is being run. */
+typedef struct collecting {
+    vl2_calibration *calibration;
+    const vl2_session *session;
+    vl2_answer answer;
+} collecting;
+
 static void add_inputs(void *user, weight w, const float *x, size_t x_stride, size_t rows)
 {
-    vl2_calibration *calibration = user;
+    const collecting *run = user;
+    vl2_calibration *calibration = run->calibration;
     input_sums *sums = calibration_sums(calibration, w);
     if (sums->squares == NULL) {
         sums->inputs = inputs_of(w);
@@ -88,6 +96,7 @@ static void add_inputs(void *user, weight w, const float *x, size_t x_stride, si
         }
     }
     sums->rows += rows;
+    sums->answer_rows += run->session->key_count >= run->answer.prompt_tokens ? rows : 0;
 }
 
 static void note_conversation(vl2_calibration *calibration, const vl2_session *session,
@@ -122,19 +131,20 @@ vl2_status vl2_calibrate(vl2_session *session, const vl2_conversation *conversat
     /* Nothing may be left out because it is in the cache. */
     picture_store_free(&session->pictures);
     session->key_count = 0;
-    const product_observer observer = {add_inputs, calibration};
+    collecting run = {.calibration = calibration, .session = session};
+    const product_observer observer = {add_inputs, &run};
     session->compute.observer = &observer;
-    vl2_answer answer;
+    vl2_answer *answer = &run.answer;
     vl2_status status =
-        vl2_session_generate(session, conversation, &generate, NULL, NULL, &answer, error);
+        vl2_session_generate(session, conversation, &generate, NULL, NULL, answer, error);
     session->compute.observer = NULL;
-    if (status == VL2_OK && answer.finish == VL2_FINISH_CANCELLED) {
+    if (status == VL2_OK && answer->finish == VL2_FINISH_CANCELLED) {
         status = vl2_fail(error, VL2_ERROR_CANCELLED, "cancelled while calibrating");
     }
     if (status == VL2_OK) {
-        note_conversation(calibration, session, &answer, options->name);
+        note_conversation(calibration, session, answer, options->name);
     }
-    vl2_answer_clear(&answer);
+    vl2_answer_clear(answer);
     return status == VL2_OK && calibration->failed
                ? vl2_fail_memory(error, "the sums of a matrix", 0)
                : status;

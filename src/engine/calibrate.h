@@ -10,6 +10,7 @@ typedef struct input_sums {
     double *squares; /* [inputs]; NULL until it is used */
     size_t inputs;
     uint64_t rows;
+    uint64_t answer_rows; /* of these, of answers */
 } input_sums;
 
 struct vl2_calibration {

@@ -17,6 +17,7 @@ typedef struct calibration_vector {
     char *name; /* owned */
     const input_sums *sums;
     const layer_weights *layer; /* NULL: the means */
+    bool of_answers;            /* the counts of answers alone */
     size_t count;
 } calibration_vector;
 
@@ -34,23 +35,38 @@ static int compare_vectors(const void *left, const void *right)
     return strcmp(a->name, b->name);
 }
 
-/* The name of a router's weight with "counts" for "weight" at its end. */
-static char *counts_name(const char *router)
+/* The name of a router's weight with another end for "weight". */
+static char *counts_name(const char *router, const char *end)
 {
-    size_t front = strlen(router) - strlen("weight");
-    char *name = base_malloc(front + sizeof("counts"), 1);
+    size_t front = strlen(router) - strlen("weight"), tail = strlen(end) + 1;
+    char *name = base_malloc(front + tail, 1);
     if (name != NULL) {
         memcpy(name, router, front);
-        memcpy(name + front, "counts", sizeof("counts"));
+        memcpy(name + front, end, tail);
     }
     return name;
 }
 
-static bool add_vector(calibration_writer *w, char *name, const input_sums *sums,
-                       const layer_weights *layer, size_t count)
+static bool add_vector(calibration_writer *w, calibration_vector vector)
 {
-    w->vectors[w->count++] = (calibration_vector){name, sums, layer, count};
-    return name != NULL;
+    w->vectors[w->count++] = vector;
+    return vector.name != NULL;
+}
+
+static bool add_counts(calibration_writer *w, const layer_weights *layer, size_t experts)
+{
+    const input_sums *sums = calibration_sums(w->calibration, layer->router);
+    const char *router = layer->router->tensor.name;
+    bool whole =
+        sums->rows == 0 ||
+        add_vector(w, (calibration_vector){
+                          .name = counts_name(router, "counts"), .layer = layer, .count = experts});
+    return whole &&
+           (sums->answer_rows == 0 ||
+            add_vector(w, (calibration_vector){.name = counts_name(router, "answer_counts"),
+                                               .layer = layer,
+                                               .of_answers = true,
+                                               .count = experts}));
 }
 
 static vl2_status list_vectors(calibration_writer *w)
@@ -59,20 +75,21 @@ static vl2_status list_vectors(calibration_writer *w)
     const model_weights *weights = model->weights;
     size_t layers = (size_t)model->config.language.layers;
     size_t experts = (size_t)model->config.language.gate.experts, longest = experts;
-    w->vectors = base_calloc(weights->bound_count + layers, sizeof(*w->vectors));
+    w->vectors = base_calloc(weights->bound_count + 2 * layers, sizeof(*w->vectors));
     bool whole = w->vectors != NULL;
     for (size_t i = 0; whole && i < weights->bound_count; i++) {
         const input_sums *sums = &w->calibration->sums[i];
         const char *name = weights->bound[i]->tensor.name;
         if (sums->rows > 0) {
             longest = sums->inputs > longest ? sums->inputs : longest;
-            whole = add_vector(w, base_copy_text(name, strlen(name)), sums, NULL, sums->inputs);
+            whole = add_vector(w, (calibration_vector){.name = base_copy_text(name, strlen(name)),
+                                                       .sums = sums,
+                                                       .count = sums->inputs});
         }
     }
     for (size_t i = 0; whole && i < layers; i++) {
-        const layer_weights *layer = &weights->layers[i];
-        if (layer->has_experts && calibration_sums(w->calibration, layer->router)->rows > 0) {
-            whole = add_vector(w, counts_name(layer->router->tensor.name), NULL, layer, experts);
+        if (weights->layers[i].has_experts) {
+            whole = add_counts(w, &weights->layers[i], experts);
         }
     }
     w->numbers = base_malloc(longest, sizeof(float));
@@ -110,19 +127,20 @@ static vl2_status make_header(const calibration_writer *w, safetensors_header *h
 static void fill_vector(const calibration_writer *w, const calibration_vector *vector)
 {
     for (size_t i = 0; i < vector->count; i++) {
-        double number =
-            vector->layer != NULL
-                ? (double)calibration_sums(w->calibration, vector->layer->experts[i].gate)->rows
-                : vector->sums->squares[i] / (double)vector->sums->rows;
-        w->numbers[i] = (float)number;
+        const input_sums *sums = vector->sums;
+        if (vector->layer != NULL) {
+            sums = calibration_sums(w->calibration, vector->layer->experts[i].gate);
+            w->numbers[i] = (float)(vector->of_answers ? sums->answer_rows : sums->rows);
+        } else {
+            w->numbers[i] = (float)(sums->squares[i] / (double)sums->rows);
+        }
     }
 }
 
 static vl2_status write_vectors(const calibration_writer *w, const safetensors_header *header,
                                 file_writer *file)
 {
-    vl2_status status =
-        file_writer_write(file, header->text.data, header->text.size, w->error);
+    vl2_status status = file_writer_write(file, header->text.data, header->text.size, w->error);
     for (size_t i = 0; status == VL2_OK && i < w->count; i++) {
         fill_vector(w, &w->vectors[i]);
         status = file_writer_write(file, w->numbers, w->vectors[i].count * sizeof(float), w->error);

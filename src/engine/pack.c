@@ -114,6 +114,18 @@ static vl2_status open_adapter(packing *packing, vl2_error *error)
     return status == VL2_OK ? lora_check(packing->lora, packing->checkpoint, error) : status;
 }
 
+/* Notes how often answers used each routed expert: what stays in little memory at first. */
+static void note_uses(packing *packing)
+{
+    for (size_t i = 0; i < packing->plan.record_count; i++) {
+        pack_planned_record *record = &packing->plan.records[i];
+        if (record->expert >= 0) {
+            const tensor_view *first = packing->plan.tensors[record->first_tensor].source;
+            record->uses = importance_uses(packing->importance, first->name);
+        }
+    }
+}
+
 static vl2_status open_plan(packing *packing, vl2_error *error)
 {
     const vl2_pack_options *options = packing->options;
@@ -133,6 +145,9 @@ static vl2_status open_plan(packing *packing, vl2_error *error)
     if (status == VL2_OK && options->importance != NULL) {
         status = importance_open(options->importance, packing->checkpoint, &packing->importance,
                                  error);
+        if (status == VL2_OK) {
+            note_uses(packing);
+        }
     }
     return status == VL2_OK && options->lora != NULL ? open_adapter(packing, error) : status;
 }

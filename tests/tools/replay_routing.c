@@ -2,6 +2,9 @@
  * wrote, or routing that is made up, with several ways to choose what gives way.
  *
  *     replay_routing FILE...                       recorded; the files are one run
+ *     replay_routing --known FILE...               begins with what the first half's answers chose,
+ *                                                  as a file packed after vl2 calibrate does, or
+ *                                                  with nothing
  *     replay_routing --made LAYERS EXPERTS K TOKENS SKEW [SEED]
  *
  * Made-up routing: each layer's experts in an order of their own, the one at place p with weight
@@ -244,9 +247,35 @@ static size_t run_pass(replay *r, size_t index)
     return hits;
 }
 
-/* Share of the uses that found their expert in memory; the first half of the run warms up. */
+/* What the answers of passes 0 .. count - 1 used, as weights/pager.c begins with it. */
+static void know(const trace *t, size_t count, residency *residency)
+{
+    double *uses = calloc(t->layers * t->experts, sizeof(*uses));
+    for (size_t i = 0; uses != NULL && i < count; i++) {
+        const pass *p = &t->passes[i];
+        for (size_t u = p->first; p->tokens == 1 && u < p->first + p->count; u++) {
+            uses[t->uses[u].expert]++;
+        }
+    }
+    for (size_t first = 0; uses != NULL && first < t->layers * t->experts; first += t->experts) {
+        double all = 0;
+        for (size_t e = 0; e < t->experts; e++) {
+            all += uses[first + e];
+        }
+        for (size_t e = 0; e < t->experts && all > 0; e++) {
+            residency_know(residency, first + e, uses[first + e] / all);
+        }
+    }
+    free(uses);
+}
+
+/* How a run begins. */
+typedef enum beginning { WARM, COLD, KNOWN } beginning;
+
+/* Share of the uses that found their expert in memory, in the second half of the run. The first
+ * half warms up, or is left out, or what its answers used is known. */
 static double run_policy(const trace *t, policy policy, size_t slots, double half_life,
-                         double prompt)
+                         double prompt, beginning beginning)
 {
     size_t all = t->layers * t->experts, hits = 0, uses = 0;
     replay r = {.trace = t,
@@ -265,7 +294,10 @@ static double run_policy(const trace *t, policy policy, size_t slots, double hal
     }
     r.residency.half_life = half_life;
     r.residency.prompt = prompt;
-    for (size_t i = 0; i < t->pass_count; i++) {
+    if (beginning == KNOWN) {
+        know(t, t->pass_count / 2, &r.residency);
+    }
+    for (size_t i = beginning == WARM ? 0 : t->pass_count / 2; i < t->pass_count; i++) {
         size_t found = run_pass(&r, i);
         if (i >= t->pass_count / 2) {
             hits += found;
@@ -328,10 +360,29 @@ static void print_table(const trace *t)
         size_t slots = (size_t)(shares[i] * (double)all);
         printf("| %.0f %% |", 100 * shares[i]);
         for (policy p = 0; p < POLICIES; p++) {
-            printf(" %.1f |", 100 * run_policy(t, p, slots, RESIDENCY_HALF_LIFE, RESIDENCY_PROMPT));
+            printf(" %.1f |",
+                   100 * run_policy(t, p, slots, RESIDENCY_HALF_LIFE, RESIDENCY_PROMPT, WARM));
         }
         for (size_t h = 0; h < setting_count; h++) {
-            printf(" %.1f |", 100 * run_policy(t, FADING, slots, settings[h][0], settings[h][1]));
+            printf(" %.1f |",
+                   100 * run_policy(t, FADING, slots, settings[h][0], settings[h][1], WARM));
+        }
+        putchar('\n');
+    }
+}
+
+static void print_known(const trace *t)
+{
+    static const double shares[] = {0.75, 0.5, 0.3, 0.2};
+    printf("| in memory | nothing known | the first half's counts | behind the first half |\n"
+           "|---|---|---|---|\n");
+    for (size_t i = 0; i < sizeof(shares) / sizeof(shares[0]); i++) {
+        size_t slots = (size_t)(shares[i] * (double)(t->expert_layers * t->experts));
+        printf("| %.0f %% |", 100 * shares[i]);
+        const beginning order[] = {COLD, KNOWN, WARM};
+        for (int b = 0; b < 3; b++) {
+            printf(" %.1f |", 100 * run_policy(t, FADING, slots, RESIDENCY_HALF_LIFE,
+                                               RESIDENCY_PROMPT, order[b]));
         }
         putchar('\n');
     }
@@ -341,7 +392,8 @@ int main(int argc, char **argv)
 {
     trace t = {0};
     if (argc < 2) {
-        fputs("usage: replay_routing FILE... | --made LAYERS EXPERTS K TOKENS SKEW [SEED]\n",
+        fputs("usage: replay_routing [--known] FILE...\n"
+              "       replay_routing --made LAYERS EXPERTS K TOKENS SKEW [SEED]\n",
               stderr);
         return 2;
     }
@@ -353,11 +405,12 @@ int main(int argc, char **argv)
                    strtoul(argv[4], NULL, 10), strtoul(argv[5], NULL, 10), strtod(argv[6], NULL),
                    argc > 7 ? strtoul(argv[7], NULL, 10) : 1);
     }
-    for (int i = 1; i < argc && strcmp(argv[1], "--made") != 0; i++) {
+    bool known = strcmp(argv[1], "--known") == 0;
+    for (int i = known ? 2 : 1; i < argc && strcmp(argv[1], "--made") != 0; i++) {
         read_trace(&t, argv[i]);
     }
     find_next(&t);
-    print_table(&t);
+    (known ? print_known : print_table)(&t);
     free(t.passes);
     free(t.uses);
     return 0;

@@ -266,6 +266,36 @@ static void test_experts(void **state)
     vl2_conversation_close(conversation);
 }
 
+/* What the answer's tokens chose is the difference between a run with and without them: the last
+ * token of an answer is not run. */
+static void test_answers(void **state)
+{
+    (void)state;
+    const int tokens = 7;
+    const size_t k = 3, experts = 8;
+    vl2_conversation *conversation = with_pictures();
+    safetensors *prompt = calibrated(conversation, 32, 1, 0);
+    safetensors *answer = calibrated(conversation, 32, 1, tokens);
+    for (int layer = 1; layer <= 2; layer++) {
+        char name[96];
+        size_t none = 0;
+        double sum = 0;
+        snprintf(name, sizeof(name), LAYER "%d.mlp.gate.answer_counts", layer);
+        assert_null(vector_or_null(prompt, name, &none));
+        const float *found = vector(answer, name, experts);
+        snprintf(name, sizeof(name), LAYER "%d.mlp.gate.counts", layer);
+        const float *all = vector(answer, name, experts), *before = vector(prompt, name, experts);
+        for (size_t e = 0; e < experts; e++) {
+            assert_true(found[e] == all[e] - before[e]);
+            sum += (double)found[e];
+        }
+        assert_true(sum == (double)k * (tokens - 1));
+    }
+    safetensors_close(prompt);
+    safetensors_close(answer);
+    vl2_conversation_close(conversation);
+}
+
 /* The projector's first layer sees the vision tower's output, four patches a row (and zeros where
  * the grid ends). */
 static void test_pictures(void **state)
@@ -311,7 +341,7 @@ static void test_names(void **state)
                 assert_true(strcmp(safetensors_get(file, n - 1)->name, entry->name) < 0);
             }
             vision += strncmp(entry->name, "language.", 9) != 0;
-            if (strstr(entry->name, ".counts") != NULL) {
+            if (strstr(entry->name, "counts") != NULL) {
                 counts++;
                 continue;
             }
@@ -321,7 +351,7 @@ static void test_names(void **state)
             assert_int_equal(tensor_elements(entry) * (uint64_t)view->tensor.shape[0],
                              tensor_elements(&view->tensor));
         }
-        assert_int_equal(counts, 2);
+        assert_int_equal(counts, 4); /* two layers', of all tokens and of the answer's */
         assert_int_equal(vision > 0, i == 0);
         safetensors_close(file);
         vl2_conversation_close(talks[i]);
@@ -394,7 +424,7 @@ static void test_accumulated(void **state)
     assert_true(info.tiles > 3);
     assert_int_equal(info.experts, 16);
     assert_true(info.experts_used > 8 && info.experts_used <= 16);
-    assert_int_equal(info.matrices, safetensors_count(file) - 2); /* two layers' counts */
+    assert_int_equal(info.matrices, safetensors_count(file) - 4); /* two layers' counts */
     for (int i = 0; i < 2; i++) {
         safetensors_close(single[i]);
         vl2_conversation_close(talks[i]);
@@ -521,7 +551,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_first_layer), cmocka_unit_test(test_head),
-        cmocka_unit_test(test_experts),     cmocka_unit_test(test_pictures),
+        cmocka_unit_test(test_experts),     cmocka_unit_test(test_answers),
+        cmocka_unit_test(test_pictures),
         cmocka_unit_test(test_names),       cmocka_unit_test(test_threads),
         cmocka_unit_test(test_accumulated), cmocka_unit_test(test_notes),
         cmocka_unit_test(test_bad_arguments), cmocka_unit_test(test_cancelled),

@@ -236,12 +236,35 @@ static void test_residency(void **state)
     residency_close(&r);
 }
 
+/* What is known beforehand counts as if it had been used, and fades. */
+static void test_known_uses(void **state)
+{
+    (void)state;
+    residency r;
+    assert_true(residency_open(2, 4, &r));
+    residency_know(&r, 4, 0.75);
+    residency_know(&r, 5, 0.25);
+    assert_true(residency_gives_way(&r, 5, 4, 0));
+    assert_true(residency_gives_way(&r, 6, 5, 0));
+    for (int token = 0; token < 1000; token++) {
+        if (token < 100) { /* what is known counts for more tokens */
+            assert_true(residency_gives_way(&r, 6, 4, 0));
+        }
+        residency_begin(&r, 1); /* one layer, then the other */
+        residency_begin(&r, 1);
+        residency_use(&r, 6, 1, 1);
+    }
+    assert_true(residency_gives_way(&r, 4, 6, 0));
+    residency_close(&r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_parts, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(test_order, make_folder, remove_folder),
         cmocka_unit_test(test_residency),
+        cmocka_unit_test(test_known_uses),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

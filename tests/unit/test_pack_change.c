@@ -8,6 +8,7 @@
 #include "weights/lora.h"
 #include "weights/safetensors_write.h"
 
+#include <math.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -86,8 +87,8 @@ static void test_importance(void **state)
         {"language.lm_head.weight", NULL},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        check_tensor(file, pack_find(file, rows[i].name),
-                     checkpoint_find(checkpoint, rows[i].name), rows[i].importance);
+        check_tensor(file, pack_find(file, rows[i].name), checkpoint_find(checkpoint, rows[i].name),
+                     rows[i].importance);
     }
     pack_close(file);
     checkpoint_close(checkpoint);
@@ -101,6 +102,56 @@ static void test_importance(void **state)
     expect_failure(&options, VL2_ERROR_MODEL, "input 3: found -1");
     assert_int_equal(unlink(path), 0);
     expect_failure(&options, VL2_ERROR_MODEL, path);
+}
+
+#define LAYER   "language.model.layers.1."
+#define EXPERTS 8
+
+/* How often experts were used stands beside their records, and nowhere else. */
+static void test_uses(void **state)
+{
+    static float ones[COLUMNS], counts[EXPERTS];
+    char model[PATH_SIZE], out[PATH_SIZE], path[PATH_SIZE];
+    const test_matrix entries[] = {{LAYER "mlp.gate.weight", 0, COLUMNS, ones},
+                                   {LAYER "mlp.gate.answer_counts", 0, EXPERTS - 1, counts}};
+    vl2_pack_options options;
+    vl2_pack_options_defaults(&options);
+    options.model = write_model(state, "small-dev", DATA_BF16, model);
+    options.out = in_folder(state, "out.vl2", out);
+    options.importance = in_folder(state, "importance.safetensors", path);
+    options.overwrite = true;
+    for (size_t i = 0; i < COLUMNS; i++) {
+        ones[i] = 1;
+    }
+    for (size_t e = 0; e < EXPERTS; e++) {
+        counts[e] = (float)(e * e * 1000);
+    }
+    write_matrices(path, entries, 2);
+    pack_with(&options);
+    pack_file *file = open_pack(out);
+    size_t routed = 0;
+    for (size_t i = 0; i < pack_record_count(file); i++) {
+        const pack_record *record = pack_record_get(file, i);
+        /* The file says nothing of the last expert, nor of other layers. */
+        bool known = record->layer == 1 && record->expert >= 0 && record->expert < EXPERTS - 1;
+        assert_int_equal(record->uses, known ? (uint64_t)counts[record->expert] : 0);
+        routed += known;
+    }
+    assert_int_equal(routed, EXPERTS - 1);
+    pack_close(file);
+
+    counts[5] = -1;
+    write_matrices(path, entries, 2);
+    expect_failure(&options, VL2_ERROR_MODEL, "gate.answer_counts: expert 5: found -1");
+    counts[5] = NAN;
+    write_matrices(path, entries, 2);
+    expect_failure(&options, VL2_ERROR_MODEL, "gate.answer_counts: expert 5: found nan");
+    counts[5] = 2e15f;
+    write_matrices(path, entries, 2);
+    expect_failure(&options, VL2_ERROR_MODEL, "gate.answer_counts: expert 5: found 2e+15");
+    const test_matrix matrix[] = {entries[0], {LAYER "mlp.gate.answer_counts", 1, EXPERTS, ones}};
+    write_matrices(path, matrix, 2);
+    expect_failure(&options, VL2_ERROR_MODEL, "gate.answer_counts: found rank 2");
 }
 
 #define RANK    2
@@ -164,9 +215,8 @@ static void test_adapter(void **state)
         tensor_view changed = *source;
         changed.type = q == 0 ? DATA_BF16 : DATA_F32;
         changed.data = merged;
-        assert_int_equal(lora_merge(lora, source, changed.type, &(team){.threads = 1}, merged,
-                                    NULL),
-                         VL2_OK);
+        assert_int_equal(
+            lora_merge(lora, source, changed.type, &(team){.threads = 1}, merged, NULL), VL2_OK);
         const pack_tensor *packed = pack_find(file, source->name);
         assert_int_equal(packed->source, PACK_BF16); /* what unpacking gives back */
         check_numbers(file, packed, &changed, NULL);
@@ -200,6 +250,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_importance, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(test_uses, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(test_adapter, make_folder, remove_folder),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
