@@ -5,13 +5,13 @@
 set -e
 packages="gcc make git autoconf automake libtool pkg-config
     libopenblas-dev libjpeg62-turbo-dev libpng-dev libzstd-dev libxxhash-dev libjansson-dev libpcre2-dev
-    libcmocka-dev zstd xz-utils mandoc"
+    liburing-dev libcmocka-dev zstd xz-utils mandoc"
 sudo=
 [ "$(id -u)" = 0 ] || sudo=sudo
 if [ "${1:-}" = cross ]; then
     packages="$packages gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user"
     for library in libc6-dev libgomp1 libopenblas-dev libjpeg62-turbo-dev libpng-dev libzstd-dev \
-        libxxhash-dev libjansson-dev libpcre2-dev libcmocka-dev; do
+        libxxhash-dev libjansson-dev libpcre2-dev liburing-dev libcmocka-dev; do
         packages="$packages $library:arm64"
     done
     dpkg --print-foreign-architectures | grep -qx arm64 || $sudo dpkg --add-architecture arm64

@@ -466,6 +466,7 @@ typedef struct vl2_paging {
     double bandwidth; /* of the storage when the model was opened, bytes per second */
     int depth;        /* reads at once */
     bool direct;      /* they go past the page cache */
+    bool uring;       /* the kernel reads on its own (io_uring); false: threads do */
 } vl2_paging;
 
 typedef struct vl2_answer {

@@ -4,7 +4,7 @@
 noinst_LTLIBRARIES += librooms.la
 librooms_la_SOURCES =
 librooms_la_LIBADD = $(room_libs)
-test_ldadd = librooms.la $(CMOCKA_LIBS) $(OPENBLAS_LIBS) $(JPEG_LIBS) $(PNG_LIBS) $(ZSTD_LIBS) \
+test_ldadd = librooms.la $(CMOCKA_LIBS) $(OPENBLAS_LIBS) $(JPEG_LIBS) $(PNG_LIBS) $(ZSTD_LIBS) $(URING_LIBS) \
 	$(XXHASH_LIBS) $(JANSSON_LIBS) $(PCRE2_LIBS)
 test_cppflags = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS) $(JANSSON_CFLAGS) -I$(top_srcdir)/tests \
 	-DTEST_SOURCE_DIR='"$(abs_top_srcdir)/tests"' -DTEST_BUILD_DIR='"$(abs_top_builddir)/tests"'

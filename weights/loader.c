@@ -1,33 +1,14 @@
-#include "weights/loader.h"
+#include "weights/loader_internal.h"
 
 #include "base/alloc.h"
 #include "base/clock.h"
-#include "weights/direct.h"
 
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
-typedef struct load_queue {
-    load *first, *last;
-} load_queue;
-
-struct loader {
-    direct_file file;
-    pthread_t threads[LOADER_THREADS];
-    int started;
-    pthread_mutex_t mutex; /* over all below */
-    pthread_cond_t work;
-    load_queue urgent, idle;
-    size_t urgent_reads;             /* blocks of urgent loads that are being read */
-    int busy, depth;                 /* threads that read; how many may */
-    double bandwidth;                /* of loader_measure */
-    double busy_since, busy_seconds; /* when a thread began to read while none did; in all */
-    uint64_t bytes;                  /* that have been read */
-    bool ends;
-};
-
 /* ------------------------------------------------------------------------------- queues */
+
+static void give_blocks(loader *loader);
 
 static void append(load_queue *queue, load *added)
 {
@@ -63,7 +44,7 @@ void loader_submit(loader *loader, load *load, bool urgent)
     load->reason = 0;
     load->urgent = urgent;
     append(queue_of(loader, load), load);
-    pthread_cond_broadcast(&loader->work);
+    give_blocks(loader);
     pthread_mutex_unlock(&loader->mutex);
 }
 
@@ -73,12 +54,12 @@ void loader_hurry(loader *loader, load *load)
     if (!load->urgent && load->queued) {
         take_out(&loader->idle, load);
         append(&loader->urgent, load);
-        pthread_cond_broadcast(&loader->work);
     }
     if (!load->urgent) {
         load->urgent = true;
         loader->urgent_reads += load->unfinished;
     }
+    give_blocks(loader);
     pthread_mutex_unlock(&loader->mutex);
 }
 
@@ -98,7 +79,7 @@ bool loader_withdraw(loader *loader, load *load)
 /* The load whose next block is to be read now, or NULL. */
 static load *choose(const loader *loader)
 {
-    if (loader->busy >= loader->depth) {
+    if (loader->busy >= loader->depth || loader->ends) {
         return NULL;
     }
     if (loader->urgent.first != NULL) {
@@ -107,12 +88,16 @@ static load *choose(const loader *loader)
     return loader->urgent_reads == 0 ? loader->idle.first : NULL;
 }
 
-/* Reads one block. Called and left with the mutex held. */
-static void read_block(loader *loader, load *load)
+/* Notes that a block of a load is being read from now on: its index. */
+static size_t begin_block(loader *loader, load *load)
 {
-    size_t at = load->given, left = load->size - at;
-    size_t now = left < LOADER_BLOCK ? left : LOADER_BLOCK;
-    load->given += now;
+    size_t index = 0, at = load->given, left = load->size - at;
+    size_t size = left < LOADER_BLOCK ? left : LOADER_BLOCK;
+    while (loader->blocks[index].load != NULL) { /* fewer are busy than there are */
+        index++;
+    }
+    loader->blocks[index] = (block){load, at, size};
+    load->given += size;
     load->unfinished++;
     if (load->given == load->size) {
         take_out(queue_of(loader, load), load);
@@ -121,13 +106,18 @@ static void read_block(loader *loader, load *load)
         loader->busy_since = clock_seconds();
     }
     loader->urgent_reads += load->urgent;
-    pthread_mutex_unlock(&loader->mutex);
-    int reason = direct_read(&loader->file, load->offset + at, now, load->to + at);
-    pthread_mutex_lock(&loader->mutex);
+    return index;
+}
+
+/* Notes that it has been read, or not for a reason. */
+static void end_block(loader *loader, size_t index, int reason)
+{
+    load *load = loader->blocks[index].load;
+    loader->bytes += loader->blocks[index].size;
+    loader->blocks[index].load = NULL;
     if (--loader->busy == 0) {
         loader->busy_seconds += clock_seconds() - loader->busy_since;
     }
-    loader->bytes += now;
     loader->urgent_reads -= load->urgent;
     load->reason = load->reason != 0 ? load->reason : reason;
     if (reason != 0 && load->queued) { /* the rest would be of no use */
@@ -135,7 +125,7 @@ static void read_block(loader *loader, load *load)
         load->given = load->size;
     }
     bool done = --load->unfinished == 0 && load->given == load->size;
-    pthread_cond_broadcast(&loader->work);
+    give_blocks(loader);
     if (done) {
         reason = load->reason;
         pthread_mutex_unlock(&loader->mutex);
@@ -144,14 +134,77 @@ static void read_block(loader *loader, load *load)
     }
 }
 
+/* Reads what is left of a block behind its first `got` bytes, without the mutex. */
+static int read_rest(loader *loader, size_t index, size_t got)
+{
+    const block b = loader->blocks[index];
+    pthread_mutex_unlock(&loader->mutex);
+    int reason = direct_read(&loader->file, b.load->offset + b.at + got, b.size - got,
+                             b.load->to + b.at + got);
+    pthread_mutex_lock(&loader->mutex);
+    return reason;
+}
+
+static bool uses_ring(const loader *loader)
+{
+    return loader->ring != NULL && direct_is_direct(&loader->file);
+}
+
+/* A thread can do something now. */
+static bool has_work(const loader *loader)
+{
+    return (loader->in_ring > 0 && !loader->waits) ||
+           (!uses_ring(loader) && choose(loader) != NULL);
+}
+
+/* Gives what may be read now to the ring, or has a thread woken for it. */
+static void give_blocks(loader *loader)
+{
+    load *load;
+    while (uses_ring(loader) && (load = choose(loader)) != NULL) {
+        size_t index = begin_block(loader, load);
+        const block *b = &loader->blocks[index];
+        loader->in_ring++;
+        ring_read(loader->ring, index, loader->file.direct, load->offset + b->at,
+                  direct_round_up(b->size), load->to + b->at);
+    }
+    if (has_work(loader)) {
+        pthread_cond_signal(&loader->work);
+    }
+}
+
+/* Waits for the ring to have read a block. What it could not read is tried as without it. */
+static void take_from_ring(loader *loader)
+{
+    int result;
+    loader->waits = true;
+    pthread_mutex_unlock(&loader->mutex);
+    size_t index = ring_wait(loader->ring, &result);
+    pthread_mutex_lock(&loader->mutex);
+    loader->waits = false;
+    loader->in_ring--;
+    size_t got = result > 0 ? (size_t)result : 0;
+    int reason = 0;
+    if (got < loader->blocks[index].size) {
+        give_blocks(loader); /* another waits for the ring meanwhile */
+        reason = read_rest(loader, index, got & ~(DIRECT_ALIGNMENT - 1));
+    }
+    end_block(loader, index, reason);
+}
+
 static void *run(void *context)
 {
     loader *loader = context;
     pthread_mutex_lock(&loader->mutex);
-    while (!loader->ends) {
-        load *load = choose(loader);
-        if (load != NULL) {
-            read_block(loader, load);
+    for (;;) {
+        if (loader->in_ring > 0 && !loader->waits) { /* also when it ends */
+            take_from_ring(loader);
+        } else if (loader->ends) {
+            break;
+        } else if (has_work(loader)) {
+            size_t index = begin_block(loader, choose(loader));
+            give_blocks(loader);
+            end_block(loader, index, read_rest(loader, index, 0));
         } else {
             pthread_cond_wait(&loader->work, &loader->mutex);
         }
@@ -162,6 +215,12 @@ static void *run(void *context)
 
 /* ------------------------------------------------------------------------------- opening */
 
+static bool wants_ring(void)
+{
+    const char *wanted = getenv("VL2_URING");
+    return wanted == NULL || strcmp(wanted, "0") != 0;
+}
+
 vl2_status loader_open(const char *path, loader **opened, vl2_error *error)
 {
     loader *loader = base_calloc(1, sizeof(*loader));
@@ -170,9 +229,12 @@ vl2_status loader_open(const char *path, loader **opened, vl2_error *error)
     }
     pthread_mutex_init(&loader->mutex, NULL);
     pthread_cond_init(&loader->work, NULL);
-    loader->depth = LOADER_THREADS / 2;
+    loader->depth = LOADER_DEPTH / 2;
     vl2_status status = direct_open(path, &loader->file, error);
-    while (status == VL2_OK && loader->started < LOADER_THREADS) {
+    if (status == VL2_OK && loader->file.direct >= 0 && wants_ring()) {
+        loader->ring = ring_open(LOADER_DEPTH);
+    }
+    while (status == VL2_OK && loader->started < LOADER_DEPTH) {
         if (pthread_create(&loader->threads[loader->started], NULL, run, loader) != 0) {
             status = vl2_fail(error, VL2_ERROR_MEMORY, "%s: no thread to read it with", path);
             break;
@@ -199,6 +261,7 @@ void loader_close(loader *loader)
     for (int i = 0; i < loader->started; i++) {
         pthread_join(loader->threads[i], NULL);
     }
+    ring_close(loader->ring);
     direct_close(&loader->file);
     pthread_cond_destroy(&loader->work);
     pthread_mutex_destroy(&loader->mutex);
@@ -224,117 +287,7 @@ bool loader_is_direct(const loader *loader)
     return direct_is_direct(&loader->file);
 }
 
-/* ------------------------------------------------------------------------------- measuring */
-
-#define MEASURE_SECONDS 0.15 /* for one depth */
-#define GOOD_ENOUGH     0.95 /* of the best bandwidth: fewer reads at once are as good */
-
-typedef struct measured_load {
-    load load;
-    struct measurement *of;
-} measured_load;
-
-typedef struct measurement {
-    loader *loader;
-    pthread_mutex_t mutex;
-    pthread_cond_t finished;
-    measured_load loads[LOADER_THREADS];
-    uint64_t next, end; /* of the file, still to be read */
-    double began, until;
-    size_t bytes; /* that have been read */
-    int running, reason;
-} measurement;
-
-static void set_depth(loader *loader, int depth)
+bool loader_uses_ring(const loader *loader)
 {
-    pthread_mutex_lock(&loader->mutex);
-    loader->depth = depth;
-    pthread_mutex_unlock(&loader->mutex);
-}
-
-/* Lets a load read the next block, if there is one and time for it. */
-static void go_on(measured_load *measured)
-{
-    measurement *m = measured->of;
-    if (m->reason != 0 || m->end - m->next < LOADER_BLOCK || clock_seconds() > m->until) {
-        m->running--;
-        pthread_cond_signal(&m->finished);
-        return;
-    }
-    measured->load.offset = m->next;
-    m->next += LOADER_BLOCK;
-    loader_submit(m->loader, &measured->load, true);
-}
-
-static void measured_block(load *load, int reason)
-{
-    measured_load *measured = (measured_load *)load;
-    measurement *m = measured->of;
-    pthread_mutex_lock(&m->mutex);
-    m->bytes += LOADER_BLOCK;
-    m->reason = m->reason != 0 ? m->reason : reason;
-    go_on(measured);
-    pthread_mutex_unlock(&m->mutex);
-}
-
-/* Bytes per second with `depth` reads at once; 0 if nothing could be read. */
-static double measure_depth(measurement *m, int depth, size_t bytes)
-{
-    pthread_mutex_lock(&m->mutex);
-    uint64_t left = m->end - m->next;
-    uint64_t end = m->end;
-    m->end = m->next + (left < bytes ? left : bytes);
-    m->bytes = 0;
-    m->began = clock_seconds();
-    m->until = m->began + MEASURE_SECONDS;
-    m->running = depth;
-    set_depth(m->loader, depth);
-    for (int i = 0; i < depth; i++) {
-        go_on(&m->loads[i]);
-    }
-    while (m->running > 0) {
-        pthread_cond_wait(&m->finished, &m->mutex);
-    }
-    double seconds = clock_seconds() - m->began;
-    m->next = m->end;
-    m->end = end;
-    double rate = m->reason == 0 && seconds > 0 ? (double)m->bytes / seconds : 0;
-    pthread_mutex_unlock(&m->mutex);
-    return rate;
-}
-
-vl2_status loader_measure(loader *loader, uint64_t offset, size_t bytes, vl2_error *error)
-{
-    static const int depths[] = {1, 2, 4, LOADER_THREADS};
-    enum { DEPTHS = sizeof(depths) / sizeof(depths[0]) };
-    uint8_t *space = aligned_alloc(DIRECT_ALIGNMENT, LOADER_THREADS * LOADER_BLOCK);
-    if (space == NULL) {
-        return vl2_fail_memory(error, "measuring the storage", LOADER_THREADS * LOADER_BLOCK);
-    }
-    measurement m = {.loader = loader, .next = offset, .end = offset + bytes};
-    pthread_mutex_init(&m.mutex, NULL);
-    pthread_cond_init(&m.finished, NULL);
-    for (int i = 0; i < LOADER_THREADS; i++) {
-        m.loads[i] = (measured_load){.load = {.size = LOADER_BLOCK,
-                                              .to = space + (size_t)i * LOADER_BLOCK,
-                                              .done = measured_block},
-                                     .of = &m};
-    }
-    double rates[DEPTHS], best = 0;
-    for (int i = 0; i < DEPTHS; i++) {
-        rates[i] = measure_depth(&m, depths[i], bytes / DEPTHS);
-        best = rates[i] > best ? rates[i] : best;
-    }
-    int chosen = DEPTHS - 1;
-    for (int i = DEPTHS - 1; i >= 0 && best > 0; i--) {
-        chosen = rates[i] >= GOOD_ENOUGH * best ? i : chosen;
-    }
-    set_depth(loader, depths[chosen]);
-    pthread_mutex_lock(&loader->mutex);
-    loader->bandwidth = best;
-    pthread_mutex_unlock(&loader->mutex);
-    pthread_cond_destroy(&m.finished);
-    pthread_mutex_destroy(&m.mutex);
-    free(space);
-    return VL2_OK;
+    return uses_ring(loader);
 }

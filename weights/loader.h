@@ -1,5 +1,6 @@
-/* Threads that read parts of a file into memory: what somebody waits for first, then what may be
- * needed soon. */
+/* Reads parts of a file into memory: what somebody waits for first, then what may be needed soon.
+ * The kernel does it on its own (ring.h) where it can and the environment does not say VL2_URING=0,
+ * and threads otherwise. */
 #ifndef WEIGHTS_LOADER_H
 #define WEIGHTS_LOADER_H
 
@@ -8,8 +9,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define LOADER_BLOCK   ((size_t)1 << 20) /* bytes that are read with one call */
-#define LOADER_THREADS 8                 /* at most */
+#define LOADER_BLOCK ((size_t)1 << 20) /* bytes that are read with one call */
+#define LOADER_DEPTH 8                 /* blocks that are read at once, at most */
 
 typedef struct loader loader;
 
@@ -24,7 +25,7 @@ typedef struct load {
     void (*done)(struct load *load, int reason);
 
     struct load *next; /* in its queue */
-    size_t given;      /* bytes that have been given to threads */
+    size_t given;      /* bytes that have been begun to be read */
     size_t unfinished; /* blocks that are being read */
     int reason;
     bool urgent, queued;
@@ -45,9 +46,10 @@ bool loader_withdraw(loader *loader, load *load);
  * that many are used. Not while loads are under way. VL2_ERROR_MEMORY. */
 vl2_status loader_measure(loader *loader, uint64_t offset, size_t bytes, vl2_error *error);
 
-int loader_depth(const loader *loader);        /* reads at once */
+int loader_depth(const loader *loader); /* reads at once */
 /* Bytes per second: what loader_measure found, or the mean of all reading since if that is more. */
 double loader_bandwidth(loader *loader);
 bool loader_is_direct(const loader *loader);
+bool loader_uses_ring(const loader *loader);
 
 #endif

@@ -2,13 +2,15 @@
 # base/ and simd/layout.h only.
 noinst_LTLIBRARIES += libweights.la
 room_libs += libweights.la
-libweights_la_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CFLAGS) $(ZSTD_CFLAGS) $(XXHASH_CFLAGS)
+libweights_la_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CFLAGS) $(ZSTD_CFLAGS) $(XXHASH_CFLAGS) \
+	$(URING_CFLAGS)
 libweights_la_SOURCES = \
 	weights/checkpoint.c weights/checkpoint.h \
 	weights/checkpoint_write.c weights/checkpoint_write.h \
 	weights/direct.c weights/direct.h \
 	weights/importance.c weights/importance.h \
-	weights/loader.c weights/loader.h \
+	weights/loader.c weights/loader.h weights/loader_internal.h \
+	weights/loader_measure.c \
 	weights/lora.c weights/lora.h weights/lora_internal.h \
 	weights/lora_config.c weights/lora_config.h \
 	weights/lora_merge.c \
@@ -38,6 +40,7 @@ libweights_la_SOURCES = \
 	weights/quantize_row.h weights/quantize_settle.c \
 	weights/record.c weights/record.h \
 	weights/residency.c weights/residency.h \
+	weights/ring.c weights/ring.h \
 	weights/safetensors.c weights/safetensors.h \
 	weights/safetensors_write.c weights/safetensors_write.h \
 	weights/store.c weights/store.h weights/store_internal.h \

@@ -63,10 +63,8 @@ static void print_paging(const vl2_bench_result *result)
     printf("%20s %10s read each time, %.1f %% of experts in memory, %.4f s waited for, ", "",
            format_bytes((uint64_t)((double)paging->bytes / times), bytes),
            100 * (double)paging->hits / (double)paging->uses, paging->stalled / times);
-    printf("%.0f %% of what was read ahead used", paging->early > 0
-                                                      ? 100 * (double)paging->early_used /
-                                                            (double)paging->early
-                                                      : 0.0);
+    printf("%.0f %% of what was read ahead used",
+           paging->early > 0 ? 100 * (double)paging->early_used / (double)paging->early : 0.0);
     if (result->part == VL2_BENCH_DECODE) {
         printf(", 99 %% of tokens within %.4f s", result->p99);
     }
@@ -77,9 +75,10 @@ static void print_storage(const vl2_bench_run *run)
 {
     const vl2_paging *paging = run->result_count > 0 ? &run->results[0].paging : NULL;
     if (paging != NULL && paging->slots > 0) {
-        printf("reading storage %14.2f GB/s%s, %d at once; %llu experts fit into memory\n",
+        printf("reading storage %14.2f GB/s%s, %d at once%s; %llu experts fit into memory\n",
                paging->bandwidth * GIGA, paging->direct ? "" : " through the page cache",
-               paging->depth, (unsigned long long)paging->slots);
+               paging->depth, paging->uring ? " (io_uring)" : "",
+               (unsigned long long)paging->slots);
     }
 }
 
@@ -190,10 +189,11 @@ void bench_print(const vl2_bench_report *report)
     char weights[FORMAT_SIZE], active[FORMAT_SIZE], cache[FORMAT_SIZE];
     if (report->weight_bytes > 0) {
         printf("%s%s%s: weights %s, of which a token reads %s; KV cache %s a position\n"
-               "ready in %.1f s\n", report->model, report->quant[0] != '\0' ? ", " : "",
-               report->quant, format_bytes(report->weight_bytes, weights),
-               format_bytes(report->active_bytes, active),
-               format_bytes(report->cache_bytes, cache), report->seconds_open);
+               "ready in %.1f s\n",
+               report->model, report->quant[0] != '\0' ? ", " : "", report->quant,
+               format_bytes(report->weight_bytes, weights),
+               format_bytes(report->active_bytes, active), format_bytes(report->cache_bytes, cache),
+               report->seconds_open);
     }
     for (size_t i = 0; i < report->run_count; i++) {
         print_run(&report->runs[i]);
@@ -218,8 +218,7 @@ static json_t *stages_json(const vl2_bench_result *result)
 {
     json_t *stages = json_object();
     for (size_t i = 0; i < result->stage_count; i++) {
-        json_object_set_new(stages, result->stages[i].name,
-                            json_number(result->stages[i].seconds));
+        json_object_set_new(stages, result->stages[i].name, json_number(result->stages[i].seconds));
     }
     return stages;
 }
@@ -247,8 +246,8 @@ static json_t *run_json(const vl2_bench_run *run)
         json_array_append_new(results, result_json(&run->results[i]));
     }
     return json_pack("{s:i, s:o, s:o, s:o, s:I}", "threads", run->threads, "read_bandwidth",
-                     json_number(run->read_bandwidth), "peaks", peaks_json(run), "results",
-                     results, "memory_peak", (json_int_t)run->memory_peak);
+                     json_number(run->read_bandwidth), "peaks", peaks_json(run), "results", results,
+                     "memory_peak", (json_int_t)run->memory_peak);
 }
 
 json_t *bench_json(const vl2_bench_report *report)

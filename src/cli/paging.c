@@ -30,11 +30,11 @@ json_t *paging_json(const vl2_paging *paging)
     }
     double hits = paging->uses > 0 ? (double)paging->hits / (double)paging->uses : 1;
     double used = paging->early > 0 ? (double)paging->early_used / (double)paging->early : 0;
-    return json_pack("{s:I, s:I, s:o, s:I, s:I, s:o, s:I, s:o, s:o, s:i, s:b}", "slots",
+    return json_pack("{s:I, s:I, s:o, s:I, s:I, s:o, s:I, s:o, s:o, s:i, s:b, s:b}", "slots",
                      (json_int_t)paging->slots, "uses", (json_int_t)paging->uses, "hit_rate",
                      json_number(hits), "reads", (json_int_t)paging->reads, "bytes",
                      (json_int_t)paging->bytes, "stalled", json_number(paging->stalled),
                      "read_ahead", (json_int_t)paging->early, "read_ahead_used", json_number(used),
                      "bandwidth", json_number(paging->bandwidth), "depth", paging->depth, "direct",
-                     paging->direct);
+                     paging->direct, "io_uring", paging->uring);
 }

@@ -24,7 +24,8 @@ vl2_paging paging_now(const vl2_model *model)
                         .stalled = stats.stalled,
                         .bandwidth = loader_bandwidth(loader),
                         .depth = loader_depth(loader),
-                        .direct = loader_is_direct(loader)};
+                        .direct = loader_is_direct(loader),
+                        .uring = loader_uses_ring(loader)};
 }
 
 vl2_paging paging_since(const vl2_model *model, const vl2_paging *before)

@@ -1,9 +1,11 @@
 /* Running a model whose experts do not all fit: the same answers to the last bit, and what happens
- * when reading goes wrong. pread is this file's own, and fails as it is told to. */
+ * when reading goes wrong. pread is this file's own, and the ring's reads come through it (--wrap):
+ * both fail as they are told to. */
 #include "unit/test_model_data.h"
 
 #include "engine/session.h"
 #include "weights/pager.h"
+#include "weights/ring.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -20,7 +22,7 @@
 /* ------------------------------------------------------------------------------- faults */
 
 typedef struct faults {
-    atomic_long calls;                 /* of pread so far */
+    atomic_long calls;                 /* of pread, and reads of the ring, so far */
     atomic_long fail_from, fail_count; /* calls that fail with EIO: from.. */
     atomic_long most;                  /* bytes of a call; 0: no limit */
     atomic_long ends;                  /* the file seems to end here; 0: where it does */
@@ -36,6 +38,11 @@ static void no_faults(void)
     memset(&now, 0, sizeof(now));
 }
 
+static void pause_for(long microseconds)
+{
+    nanosleep(&(struct timespec){microseconds / 1000000, microseconds % 1000000 * 1000}, NULL);
+}
+
 static bool is_in(long call, atomic_long *from, atomic_long *count)
 {
     return call >= atomic_load(from) && call < atomic_load(from) + atomic_load(count);
@@ -46,7 +53,7 @@ ssize_t pread(int descriptor, void *to, size_t size, off_t offset)
     long call = atomic_fetch_add(&now.calls, 1), most = atomic_load(&now.most);
     long ends = atomic_load(&now.ends), pause = atomic_load(&now.microseconds);
     if (pause > 0) {
-        nanosleep(&(struct timespec){pause / 1000000, pause % 1000000 * 1000}, NULL);
+        pause_for(pause);
     }
     if (is_in(call, &now.fail_from, &now.fail_count)) {
         errno = EIO;
@@ -70,6 +77,53 @@ ssize_t pread(int descriptor, void *to, size_t size, off_t offset)
 ssize_t pread64(int descriptor, void *to, size_t size, off_t offset)
 {
     return pread(descriptor, to, size, offset);
+}
+
+/* What the ring was last told to read for each index. */
+static struct ring_order {
+    uint64_t offset;
+    uint8_t *to;
+    int descriptor;
+} orders[LOADER_DEPTH];
+
+void __real_ring_read(ring *ring, size_t index, int descriptor, uint64_t offset, size_t size,
+                      uint8_t *to);
+void __wrap_ring_read(ring *ring, size_t index, int descriptor, uint64_t offset, size_t size,
+                      uint8_t *to);
+size_t __real_ring_wait(ring *ring, int *result);
+size_t __wrap_ring_wait(ring *ring, int *result);
+
+void __wrap_ring_read(ring *ring, size_t index, int descriptor, uint64_t offset, size_t size,
+                      uint8_t *to)
+{
+    orders[index] = (struct ring_order){offset, to, descriptor};
+    __real_ring_read(ring, index, descriptor, offset, size, to);
+}
+
+size_t __wrap_ring_wait(ring *ring, int *result)
+{
+    size_t index = __real_ring_wait(ring, result);
+    const struct ring_order *order = &orders[index];
+    long call = atomic_fetch_add(&now.calls, 1), most = atomic_load(&now.most);
+    long ends = atomic_load(&now.ends), pause = atomic_load(&now.microseconds);
+    long offset = (long)order->offset;
+    if (pause > 0) {
+        pause_for(pause);
+    }
+    if (is_in(call, &now.fail_from, &now.fail_count)) {
+        *result = -EIO;
+    } else if (atomic_load(&now.refuses_direct)) {
+        *result = -EINVAL;
+    } else if (*result > 0) {
+        *result = most > 0 && *result > most ? (int)most : *result;
+        if (ends > 0 && offset + *result > ends) {
+            *result = offset < ends ? (int)(ends - offset) : 0;
+        }
+        if (*result > 0 && is_in(call, &now.flip_from, &now.flip_count)) {
+            order->to[*result / 2] ^= 4;
+        }
+    }
+    return index;
 }
 
 /* ------------------------------------------------------------------------------- the model */
@@ -167,10 +221,23 @@ static int set_up(void **state)
     return 0;
 }
 
+static int set_up_ring(void **state)
+{
+    assert_int_equal(setenv("VL2_URING", "", 1), 0);
+    return set_up(state);
+}
+
+static int set_up_threads(void **state)
+{
+    assert_int_equal(setenv("VL2_URING", "0", 1), 0);
+    return set_up(state);
+}
+
 static int tear_down(void **state)
 {
     fixture *f = *state;
     free(f->logits);
+    f->logits = NULL;
     folder_remove(f->folder);
     return 0;
 }
@@ -205,6 +272,23 @@ static void test_same_answers(void **state)
             vl2_model_close(model);
         }
     }
+}
+
+/* Reads go the way that is meant to be tested. */
+static void test_way(void **state)
+{
+    const fixture *f = *state;
+    no_faults();
+    vl2_session *session = start(f, 8);
+    vl2_answer got;
+    check(f, session, &got);
+    if (strcmp(getenv("VL2_URING"), "0") == 0) {
+        assert_false(got.paging.uring);
+    } else if (!got.paging.uring) {
+        print_message("no io_uring, or no direct reading, here: threads read\n");
+    }
+    vl2_answer_clear(&got);
+    end(session);
 }
 
 /* With room for all, everything is read once. */
@@ -442,11 +526,18 @@ static void test_slow_disk(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_same_answers),   cmocka_unit_test(test_reads_once),
-        cmocka_unit_test(test_budget_changes), cmocka_unit_test(test_sessions_at_once),
-        cmocka_unit_test(test_short_reads),    cmocka_unit_test(test_no_direct_reading),
-        cmocka_unit_test(test_read_errors),    cmocka_unit_test(test_truncated),
-        cmocka_unit_test(test_wrong_bits),     cmocka_unit_test(test_slow_disk),
+        cmocka_unit_test(test_way),
+        cmocka_unit_test(test_same_answers),
+        cmocka_unit_test(test_reads_once),
+        cmocka_unit_test(test_budget_changes),
+        cmocka_unit_test(test_sessions_at_once),
+        cmocka_unit_test(test_short_reads),
+        cmocka_unit_test(test_no_direct_reading),
+        cmocka_unit_test(test_read_errors),
+        cmocka_unit_test(test_truncated),
+        cmocka_unit_test(test_wrong_bits),
+        cmocka_unit_test(test_slow_disk),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    int failed = cmocka_run_group_tests_name("io_uring", tests, set_up_ring, tear_down);
+    return failed + cmocka_run_group_tests_name("threads", tests, set_up_threads, tear_down);
 }

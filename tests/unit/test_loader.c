@@ -1,15 +1,31 @@
-/* The threads that read parts of a file, and the policy of what stays in memory. */
+/* Reading parts of a file, with io_uring and with threads, and the policy of what stays in memory.
+ * ring_wait goes through this file (--wrap), which can hold it up. */
 #include "test_folder.h"
 
 #include "base/alloc.h"
 #include "weights/direct.h"
 #include "weights/loader.h"
 #include "weights/residency.h"
+#include "weights/ring.h"
 
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <unistd.h>
+
+/* While it is locked, no read of the ring ends. */
+static pthread_mutex_t ring_gate = PTHREAD_MUTEX_INITIALIZER;
+
+size_t __real_ring_wait(ring *ring, int *result);
+size_t __wrap_ring_wait(ring *ring, int *result);
+
+size_t __wrap_ring_wait(ring *ring, int *result)
+{
+    size_t index = __real_ring_wait(ring, result);
+    pthread_mutex_lock(&ring_gate);
+    pthread_mutex_unlock(&ring_gate);
+    return index;
+}
 
 #define FILE_BYTES ((size_t)5 * LOADER_BLOCK + 12345)
 
@@ -74,16 +90,27 @@ static void check_bytes(const part *p)
     }
 }
 
-static void test_parts(void **state)
+/* Opens a loader of a file in the test's folder that does without io_uring, or has it if there is
+ * one. */
+static loader *open_loader(void **state, bool threads)
 {
     char path[64];
     vl2_error error;
-    loader *loader;
+    loader *opened;
     snprintf(path, sizeof(path), "%s/file", (const char *)*state);
     write_file(path);
-    if (loader_open(path, &loader, &error) != VL2_OK) {
+    assert_int_equal(setenv("VL2_URING", threads ? "0" : "", 1), 0);
+    if (loader_open(path, &opened, &error) != VL2_OK) {
         fail_msg("%s", error.message);
     }
+    assert_false(threads && loader_uses_ring(opened));
+    return opened;
+}
+
+static void check_parts(void **state, bool threads)
+{
+    vl2_error error;
+    loader *loader = open_loader(state, threads);
     static const size_t cuts[][2] = {/* offset, size */
                                      {0, FILE_BYTES},           {4096, 1},
                                      {8192, LOADER_BLOCK},      {4096, LOADER_BLOCK + 1},
@@ -113,9 +140,15 @@ static void test_parts(void **state)
 
     assert_int_equal(loader_measure(loader, 0, 4 * LOADER_BLOCK, &error), VL2_OK);
     assert_true(loader_bandwidth(loader) > 0);
-    assert_in_range(loader_depth(loader), 1, LOADER_THREADS);
+    assert_in_range(loader_depth(loader), 1, LOADER_DEPTH);
     loader_close(loader);
     assert_int_equal(loader_open("/nonexistent/file", &loader, &error), VL2_ERROR_MODEL);
+}
+
+static void test_parts(void **state)
+{
+    check_parts(state, false);
+    check_parts(state, true);
 }
 
 /* Holds the reading threads up, so that what is submitted waits. */
@@ -136,24 +169,19 @@ static void wait_at_gate(load *load, int reason)
 
 static void test_order(void **state)
 {
-    char path[64];
-    vl2_error error;
-    loader *loader;
-    snprintf(path, sizeof(path), "%s/file", (const char *)*state);
-    write_file(path);
-    assert_int_equal(loader_open(path, &loader, &error), VL2_OK);
+    loader *loader = open_loader(state, true);
     /* All threads but one stand still. */
     pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
-    gate gates[LOADER_THREADS];
-    uint8_t *space = base_alloc_pages(LOADER_THREADS * 4096);
+    gate gates[LOADER_DEPTH];
+    uint8_t *space = base_alloc_pages(LOADER_DEPTH * 4096);
     pthread_mutex_lock(&mutex);
-    for (int i = 0; i < LOADER_THREADS; i++) {
+    for (int i = 0; i < LOADER_DEPTH; i++) {
         gates[i] = (gate){
             .load = {.offset = 0, .size = 10, .to = space + (size_t)i * 4096, .done = wait_at_gate},
             .mutex = &mutex};
         loader_submit(loader, &gates[i].load, true);
     }
-    for (int i = 0; i < LOADER_THREADS; i++) {
+    for (int i = 0; i < LOADER_DEPTH; i++) {
         while (!atomic_load(&gates[i].there)) {
             usleep(500);
         }
@@ -190,6 +218,53 @@ static void test_order(void **state)
     base_free(urgent.load.to);
     base_free(withdrawn.load.to);
     base_free(space);
+}
+
+/* The same where the kernel reads: it has as many blocks as it may while none ends. */
+static void test_order_of_ring(void **state)
+{
+    loader *loader = open_loader(state, false);
+    if (!loader_uses_ring(loader)) {
+        loader_close(loader);
+        print_message("SKIPPED: no io_uring here\n");
+        skip();
+    }
+    atomic_int order = 0;
+    part large, urgent, hurried, idle, withdrawn;
+    prepare(&large, 0, FILE_BYTES, &order); /* six blocks; four at once */
+    prepare(&urgent, 4096, 100, &order);
+    prepare(&hurried, 8192, 100, &order);
+    prepare(&idle, 4096, 100, &order);
+    prepare(&withdrawn, 0, 100, &order);
+    pthread_mutex_lock(&ring_gate);
+    loader_submit(loader, &large.load, true);
+    loader_submit(loader, &hurried.load, false);
+    loader_submit(loader, &idle.load, false);
+    loader_submit(loader, &withdrawn.load, false);
+    loader_submit(loader, &urgent.load, true);
+    loader_hurry(loader, &hurried.load);
+    assert_int_equal(large.load.given, 4 * LOADER_BLOCK);
+    assert_true(urgent.load.given == 0 && hurried.load.given == 0 && idle.load.given == 0);
+    assert_true(loader_withdraw(loader, &withdrawn.load));
+    assert_false(loader_withdraw(loader, &withdrawn.load));
+    assert_false(loader_withdraw(loader, &large.load));
+    pthread_mutex_unlock(&ring_gate);
+    part *const all[] = {&large, &urgent, &hurried, &idle};
+    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+        wait_for(all[i]);
+        assert_int_equal(all[i]->reason, 0);
+        check_bytes(all[i]);
+    }
+    assert_int_equal(atomic_load(&withdrawn.place), 0);
+    /* What is under way when it is closed ends first, and nothing of it afterwards. */
+    atomic_store(&large.place, 0);
+    loader_submit(loader, &large.load, true);
+    loader_submit(loader, &idle.load, false);
+    loader_close(loader);
+    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+        base_free(all[i]->load.to);
+    }
+    base_free(withdrawn.load.to);
 }
 
 static void test_residency(void **state)
@@ -263,6 +338,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_parts, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(test_order, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(test_order_of_ring, make_folder, remove_folder),
         cmocka_unit_test(test_residency),
         cmocka_unit_test(test_known_uses),
     };

@@ -13,6 +13,7 @@ tests_unit_test_checkpoint_LDADD = $(test_ldadd)
 tests_unit_test_loader_SOURCES = tests/unit/test_loader.c tests/unit/test_folder.h tests/test.h
 tests_unit_test_loader_CPPFLAGS = $(test_cppflags)
 tests_unit_test_loader_LDADD = $(test_ldadd)
+tests_unit_test_loader_LDFLAGS = -Wl,--wrap=ring_wait
 tests_unit_test_lora_SOURCES = tests/unit/test_lora.c tests/unit/test_folder.h tests/test.h
 tests_unit_test_lora_CPPFLAGS = $(test_cppflags)
 tests_unit_test_lora_LDADD = $(test_ldadd)
