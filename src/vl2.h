@@ -96,6 +96,9 @@ typedef struct vl2_progress {
     vl2_stage stage;
     uint64_t done, total; /* in the unit of the stage; total 0 if it is not known */
     double seconds;       /* since the stage began */
+    /* Of prompt and answer: the experts that have been read in this stage so far; NULL unless they
+     * are read as they are needed. For the time of the call. */
+    const struct vl2_paging *paging;
 } vl2_progress;
 
 /* Called from the thread that called the library. `user` is the pointer given with the callback.

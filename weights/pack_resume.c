@@ -168,7 +168,8 @@ static void report(const pack_job *job, uint64_t done, uint64_t total, const str
         clock_gettime(CLOCK_MONOTONIC, &now);
         vl2_progress progress = {VL2_STAGE_VERIFY, done, total,
                                  (double)(now.tv_sec - start->tv_sec) +
-                                     (double)(now.tv_nsec - start->tv_nsec) * 1e-9};
+                                     (double)(now.tv_nsec - start->tv_nsec) * 1e-9,
+                                 NULL};
         job->progress(&progress, job->progress_user);
     }
 }

@@ -41,7 +41,8 @@ static bool step(uint64_t source_bytes, void *user)
         clock_gettime(CLOCK_MONOTONIC, &now);
         vl2_progress progress = {VL2_STAGE_PACK, writer->done, writer->total,
                                  (double)(now.tv_sec - writer->start.tv_sec) +
-                                     (double)(now.tv_nsec - writer->start.tv_nsec) * 1e-9};
+                                     (double)(now.tv_nsec - writer->start.tv_nsec) * 1e-9,
+                                 NULL};
         job->progress(&progress, job->progress_user);
     }
     return job->cancelled == NULL || !job->cancelled(job->cancelled_user);

@@ -328,7 +328,8 @@ static void report(const random_weights_options *options, uint64_t done, uint64_
         clock_gettime(CLOCK_MONOTONIC, &now);
         vl2_progress progress = {VL2_STAGE_WEIGHTS, done, total,
                                  (double)(now.tv_sec - start->tv_sec) +
-                                     (double)(now.tv_nsec - start->tv_nsec) * 1e-9};
+                                     (double)(now.tv_nsec - start->tv_nsec) * 1e-9,
+                                 NULL};
         options->progress(&progress, options->progress_user);
     }
 }

@@ -78,7 +78,8 @@ static void report(const synthesis *job)
         clock_gettime(CLOCK_MONOTONIC, &now);
         vl2_progress progress = {VL2_STAGE_WRITE, job->done, job->total,
                                  (double)(now.tv_sec - job->start.tv_sec) +
-                                     (double)(now.tv_nsec - job->start.tv_nsec) * 1e-9};
+                                     (double)(now.tv_nsec - job->start.tv_nsec) * 1e-9,
+                                 NULL};
         job->options->progress(&progress, job->options->progress_user);
     }
 }

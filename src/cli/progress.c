@@ -52,6 +52,28 @@ static void describe_bytes(const vl2_progress *report, char *line)
              format_bytes((uint64_t)speed, rate), format_duration(rest, left));
 }
 
+/* ", 1.20 GiB of experts read" behind a line, if experts are being read. */
+static void describe_reading(const vl2_paging *paging, char *line)
+{
+    char bytes[FORMAT_SIZE];
+    if (paging != NULL) {
+        size_t used = strlen(line);
+        snprintf(line + used, LINE_SIZE - used, ", %s of experts read",
+                 format_bytes(paging->bytes, bytes));
+    }
+}
+
+/* ", 61 % of experts in memory" as well. A prompt reads each of them once whatever is there. */
+static void describe_paging(const vl2_paging *paging, char *line)
+{
+    if (paging != NULL && paging->uses > 0) {
+        size_t used = strlen(line);
+        snprintf(line + used, LINE_SIZE - used, ", %.0f %% of experts in memory",
+                 100 * (double)paging->hits / (double)paging->uses);
+    }
+    describe_reading(paging, line);
+}
+
 static void describe(const vl2_progress *report, char *line)
 {
     unsigned long long done = report->done, total = report->total;
@@ -66,9 +88,11 @@ static void describe(const vl2_progress *report, char *line)
     case VL2_STAGE_PREFILL:
         snprintf(line, LINE_SIZE, "reading the prompt: %d%% of %llu tokens, %.1f tokens/s",
                  percent(report), total, rate);
+        describe_reading(report->paging, line);
         break;
     case VL2_STAGE_GENERATE:
         snprintf(line, LINE_SIZE, "answering: %llu tokens, %.1f tokens/s", done, rate);
+        describe_paging(report->paging, line);
         break;
     case VL2_STAGE_WRITE:
     case VL2_STAGE_VERIFY:

@@ -38,7 +38,7 @@ static void report_progress(const bench *bench)
 {
     if (bench->options->progress != NULL) {
         vl2_progress progress = {VL2_STAGE_BENCH, bench->done, bench->total,
-                                 clock_seconds() - bench->began};
+                                 clock_seconds() - bench->began, NULL};
         bench->options->progress(&progress, bench->options->progress_user);
     }
 }

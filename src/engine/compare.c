@@ -406,7 +406,7 @@ static vl2_status run_both(comparer *c, part part)
 static vl2_status read_prompt(comparer *c)
 {
     size_t count = c->prompt_a.prompt.ids.count;
-    double began = clock_seconds();
+    double began = session_begin_stage(c->a);
     vl2_status status = VL2_OK;
     for (size_t at = 0; status == VL2_OK && at < count;) {
         size_t now = count - at < c->chunk ? count - at : c->chunk;
@@ -424,7 +424,7 @@ static vl2_status read_prompt(comparer *c)
 static vl2_status read_answer(comparer *c)
 {
     size_t most = (size_t)c->options->tokens;
-    double began = clock_seconds();
+    double began = session_begin_stage(c->a);
     vl2_status status = VL2_OK;
     for (size_t said = 1; status == VL2_OK; said++) {
         int32_t token = c->found.tokens[c->found.token_count - 1].token;

@@ -113,7 +113,7 @@ static vl2_status take_token(request *r, int32_t token, bool *ended, vl2_finish 
 
 static vl2_status write_answer(request *r)
 {
-    double began = clock_seconds();
+    double began = session_begin_stage(r->session);
     bool ended = r->options->max_tokens == 0;
     vl2_status status = VL2_OK;
     r->answer->finish = VL2_FINISH_LENGTH;

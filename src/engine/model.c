@@ -258,7 +258,7 @@ vl2_status vl2_model_open(const char *path, const vl2_model_options *options, vl
     }
     if (options != NULL && options->progress != NULL) {
         uint64_t count = weight_store_count(opened->store);
-        vl2_progress progress = {VL2_STAGE_OPEN, count, count, 0};
+        vl2_progress progress = {VL2_STAGE_OPEN, count, count, 0, NULL};
         options->progress(&progress, options->progress_user);
     }
     *model = opened;

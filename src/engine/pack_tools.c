@@ -53,7 +53,8 @@ static void report_progress(void *user, uint64_t done, uint64_t total)
 {
     const verifying *verifying = user;
     if (verifying->options->progress != NULL) {
-        vl2_progress progress = {VL2_STAGE_VERIFY, done, total, clock_seconds() - verifying->start};
+        vl2_progress progress = {VL2_STAGE_VERIFY, done, total, clock_seconds() - verifying->start,
+                                 NULL};
         verifying->options->progress(&progress, verifying->options->progress_user);
     }
 }

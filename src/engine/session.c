@@ -1,6 +1,7 @@
 /* vl2_session: opening, and preparing and reading a prompt. */
 #include "engine/session.h"
 
+#include "engine/paging.h"
 #include "engine/plan.h"
 
 #include "base/alloc.h"
@@ -20,11 +21,23 @@ void vl2_session_options_defaults(vl2_session_options *options)
     *options = (vl2_session_options){.context = 0, .chunk = 1024, .threads = 0};
 }
 
+double session_begin_stage(vl2_session *session)
+{
+    session->stage_paging = paging_now(session->model);
+    return clock_seconds();
+}
+
 void session_report(const vl2_session *session, vl2_stage stage, uint64_t done, uint64_t total,
                     double began)
 {
     if (session->options.progress != NULL) {
-        vl2_progress progress = {stage, done, total, clock_seconds() - began};
+        bool decodes = stage == VL2_STAGE_PREFILL || stage == VL2_STAGE_GENERATE;
+        vl2_paging paging = paging_since(session->model, &session->stage_paging);
+        vl2_progress progress = {.stage = stage,
+                                 .done = done,
+                                 .total = total,
+                                 .seconds = clock_seconds() - began,
+                                 .paging = decodes && paging.uses > 0 ? &paging : NULL};
         session->options.progress(&progress, session->options.progress_user);
     }
 }
@@ -436,7 +449,7 @@ vl2_status session_prefill(vl2_session *session, const prepared_prompt *prepared
     bool whole = session->whole_prompt && observer == NULL;
     size_t chunk = whole ? session->row_count : session->decoder.chunk;
     size_t hidden = (size_t)session->model->config.language.hidden;
-    double began = clock_seconds();
+    double began = session_begin_stage(session);
     whole_progress progress = {session, count - first, began};
     session->key_count = first;
     const model_weights *weights = session->model->weights;

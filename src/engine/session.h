@@ -24,6 +24,7 @@ struct vl2_session {
     uint64_t *keys;   /* [positions]: what stands at each position of the KV cache */
     size_t key_count; /* positions that are in the cache */
     atomic_int cancelled;
+    vl2_paging stage_paging; /* of the model when the stage at work began */
 };
 
 /* A conversation ready to be read: token ids, and what stands at each position. */
@@ -93,6 +94,8 @@ vl2_status session_step(vl2_session *session, int32_t token, const decoder_obser
 void session_embed(const vl2_session *session, const prepared_prompt *prepared, size_t position,
                    float *row);
 
+/* A stage begins now, for session_report: its time. */
+double session_begin_stage(vl2_session *session);
 /* Largest resident size of the process so far, bytes; 0 if it is not known. */
 uint64_t engine_peak_memory(void);
 

@@ -38,6 +38,13 @@ for slots in 1000 20 1 6; do
     test "$(field paging.uses)" -ge 100 || failed "$(field paging.uses) uses of experts with $slots"
 done
 same "slots" "$(field paging.slots)" 6
+VL2_URING=0 ask --slots 6
+same "answer read by threads" "$(field tokens)" "$answer"
+same "io_uring, which is forbidden" "$(field paging.io_uring)" false
+ask --slots 6 --progress
+grep -q '^reading the prompt: .* of experts read$' "$work/err" || failed "no word of experts for the prompt"
+grep -q '^answering: .*, [0-9]* % of experts in memory, .* of experts read$' "$work/err" ||
+    failed "no word of experts for the answer"
 
 # The bench and the trace of a paged model.
 expect 0 "$vl2" bench -m "$work/m.vl2" --only decode --contexts 8 --repeat 2 -n 4 --slots 8 --json

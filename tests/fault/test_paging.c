@@ -83,8 +83,8 @@ ssize_t pread64(int descriptor, void *to, size_t size, off_t offset)
 static struct ring_order {
     uint64_t offset;
     uint8_t *to;
-    int descriptor;
 } orders[LOADER_DEPTH];
+static pthread_mutex_t orders_mutex = PTHREAD_MUTEX_INITIALIZER;
 
 void __real_ring_read(ring *ring, size_t index, int descriptor, uint64_t offset, size_t size,
                       uint8_t *to);
@@ -96,17 +96,21 @@ size_t __wrap_ring_wait(ring *ring, int *result);
 void __wrap_ring_read(ring *ring, size_t index, int descriptor, uint64_t offset, size_t size,
                       uint8_t *to)
 {
-    orders[index] = (struct ring_order){offset, to, descriptor};
+    pthread_mutex_lock(&orders_mutex);
+    orders[index] = (struct ring_order){offset, to};
+    pthread_mutex_unlock(&orders_mutex);
     __real_ring_read(ring, index, descriptor, offset, size, to);
 }
 
 size_t __wrap_ring_wait(ring *ring, int *result)
 {
     size_t index = __real_ring_wait(ring, result);
-    const struct ring_order *order = &orders[index];
+    pthread_mutex_lock(&orders_mutex);
+    const struct ring_order order = orders[index];
+    pthread_mutex_unlock(&orders_mutex);
     long call = atomic_fetch_add(&now.calls, 1), most = atomic_load(&now.most);
     long ends = atomic_load(&now.ends), pause = atomic_load(&now.microseconds);
-    long offset = (long)order->offset;
+    long offset = (long)order.offset;
     if (pause > 0) {
         pause_for(pause);
     }
@@ -120,7 +124,7 @@ size_t __wrap_ring_wait(ring *ring, int *result)
             *result = offset < ends ? (int)(ends - offset) : 0;
         }
         if (*result > 0 && is_in(call, &now.flip_from, &now.flip_count)) {
-            order->to[*result / 2] ^= 4;
+            order.to[*result / 2] ^= 4;
         }
     }
     return index;

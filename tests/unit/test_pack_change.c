@@ -202,7 +202,7 @@ static void test_adapter(void **state)
     lora *lora;
     assert_int_equal(lora_open(adapter, &lora, NULL), VL2_OK);
     options.overwrite = true;
-    vl2_progress progress = {VL2_STAGE_OPEN, 0, 0, 0};
+    vl2_progress progress = {VL2_STAGE_OPEN, 0, 0, 0, NULL};
     options.progress = note_progress;
     options.progress_user = &progress;
     for (size_t q = 0; q < 3; q++) {
