@@ -16,7 +16,7 @@ libmodel_la_SOURCES = \
 	src/model/kvcache.c src/model/kvcache.h \
 	src/model/linear.c src/model/linear.h \
 	src/model/moe.c src/model/moe.h src/model/moe_internal.h \
-	src/model/moe_networks.c src/model/moe_paged.c src/model/moe_workspace.c \
+	src/model/moe_ahead.c src/model/moe_networks.c src/model/moe_paged.c src/model/moe_workspace.c \
 	src/model/projector.c src/model/projector.h \
 	src/model/rope.c src/model/rope.h \
 	src/model/router.c src/model/router.h \

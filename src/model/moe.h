@@ -8,6 +8,9 @@
 
 #include <stdatomic.h>
 
+/* Rows of a prompt by which the next layer's experts are foreseen. */
+#define MOE_AHEAD_ROWS ((size_t)64)
+
 /* One gated network at work on some rows: a routed expert on the tokens that chose it, or the dense
  * network or the shared experts on all tokens. out = down(silu(gate(x)) * up(x)) */
 typedef struct moe_network {
@@ -58,8 +61,11 @@ typedef struct moe_workspace {
     /* of a paged store */
     size_t *rows;           /* [experts]: tokens of the active experts */
     size_t *taken;          /* [experts]: those that are ready, indices into active */
-    float *ahead_row;       /* [2, hidden]: what the next layer's router sees, and its norm */
-    float *ahead_scores;    /* [experts] */
+    float *ahead_rows;      /* [MOE_AHEAD_ROWS, hidden]: what the next layer's router sees; its norm
+                             * [hidden] */
+    float *ahead_scores;    /* [MOE_AHEAD_ROWS, experts] */
+    uint32_t *ahead_uses;   /* [experts]: rows that chose them */
+    uint32_t *ahead_order;  /* [experts] */
     int32_t *ahead_ids;     /* [k] */
     float *ahead_weights;   /* [k] */
 } moe_workspace;

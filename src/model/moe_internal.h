@@ -30,6 +30,10 @@ void moe_reduce(const moe_job *job);
 /* The networks of the workspace in two phases, gate and up with SiLU, then down. */
 void moe_run_networks(const compute *compute, moe_workspace *workspace);
 
+/* moe_ahead.c: records of the experts that the next layer, job->ahead->next, may want, [experts],
+ * what is most likely first: how many. */
+size_t moe_foresee(const moe_job *job, uint32_t *records);
+
 /* moe_paged.c: a routed layer of a paged store, from gathering to y. Errors of pager_take. */
 vl2_status moe_run_paged(moe_job *job, vl2_error *error);
 

@@ -3,8 +3,6 @@
  * nothing depends on the order. */
 #include "model/moe_internal.h"
 
-#include "model/linear.h"
-#include "model/router.h"
 #include "weights/pager.h"
 
 static void begin(const moe_job *job, pager *pager)
@@ -22,49 +20,14 @@ static void begin(const moe_job *job, pager *pager)
                                      .cancelled = w->cancelled});
 }
 
-/* The next layer's experts, if its router saw the present hidden state. */
-static size_t foresee(const moe_job *job)
-{
-    moe_workspace *w = job->workspace;
-    const layer_weights *next = job->ahead->next;
-    const gate_config *gate = &w->config->gate;
-    size_t hidden = (size_t)w->config->hidden, experts = (size_t)gate->experts;
-    float *row = w->ahead_row, *scale = w->ahead_row + hidden;
-    weight_widen(job->compute->kernels, next->post_attention_norm, 0, hidden, scale);
-    job->compute->kernels->rms_norm(job->ahead->rows, scale, w->config->rms_epsilon, hidden, row);
-    linear_run(job->compute, &(linear_call){.w = next->router,
-                                            .x = row,
-                                            .x_stride = hidden,
-                                            .y = w->ahead_scores,
-                                            .y_stride = experts,
-                                            .rows = 1});
-    if (next->router_bias != NULL) {
-        weight_widen(job->compute->kernels, next->router_bias, 0, experts, w->bias);
-    }
-    router_choose(gate, w->ahead_scores, next->router_bias != NULL ? w->bias : NULL, w->space,
-                  w->ahead_ids, w->ahead_weights);
-    for (size_t i = 0; i < (size_t)gate->experts_per_token; i++) {
-        w->records[i] = next->experts[w->ahead_ids[i]].gate->record;
-    }
-    return (size_t)gate->experts_per_token;
-}
-
-/* Tells the pager what the next layer may want: of a long prompt, every expert. */
+/* Tells the pager what the next layer may want. */
 static void expect(const moe_job *job, pager *pager)
 {
     moe_workspace *w = job->workspace;
-    if (job->ahead == NULL || !pager_expects(pager)) {
-        return;
+    /* An observer sees products that count, and not this one. */
+    if (job->ahead != NULL && job->compute->observer == NULL && pager_expects(pager)) {
+        pager_expect(pager, w->records, moe_foresee(job, w->records));
     }
-    size_t count = 0;
-    if (job->count == 1) {
-        count = foresee(job);
-    } else if (w->active_count == (size_t)w->config->gate.experts) {
-        for (; count < w->active_count; count++) {
-            w->records[count] = job->ahead->next->experts[count].gate->record;
-        }
-    }
-    pager_expect(pager, w->records, count);
 }
 
 /* Runs what is ready until all experts have been run. */

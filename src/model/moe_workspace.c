@@ -64,14 +64,16 @@ static bool open_ahead(moe_workspace *w)
 {
     size_t hidden = (size_t)w->config->hidden, experts = (size_t)w->config->gate.experts;
     size_t k = (size_t)w->config->gate.experts_per_token;
-    w->ahead_row = base_alloc_aligned(2 * hidden, sizeof(float));
-    w->ahead_scores = base_alloc_aligned(experts, sizeof(float));
+    w->ahead_rows = base_alloc_aligned((MOE_AHEAD_ROWS + 1) * hidden, sizeof(float));
+    w->ahead_scores = base_alloc_aligned(MOE_AHEAD_ROWS * experts, sizeof(float));
+    w->ahead_uses = base_malloc(experts, sizeof(uint32_t));
+    w->ahead_order = base_malloc(experts, sizeof(uint32_t));
     w->ahead_ids = base_malloc(k, sizeof(int32_t));
     w->ahead_weights = base_malloc(k, sizeof(float));
     w->rows = base_malloc(experts, sizeof(size_t));
     w->taken = base_malloc(experts, sizeof(size_t));
-    return w->ahead_row && w->ahead_scores && w->ahead_ids && w->ahead_weights && w->rows &&
-           w->taken;
+    return w->ahead_rows && w->ahead_scores && w->ahead_uses && w->ahead_order && w->ahead_ids &&
+           w->ahead_weights && w->rows && w->taken;
 }
 
 vl2_status moe_workspace_open(const language_config *config, weight_store *store, size_t chunk,
@@ -79,8 +81,8 @@ vl2_status moe_workspace_open(const language_config *config, weight_store *store
 {
     size_t hidden = (size_t)config->hidden, width = (size_t)config->expert_width;
     size_t threads = (size_t)compute->team.threads;
-    *workspace = (moe_workspace){.config = config, .store = store, .chunk = chunk,
-                                 .threads = threads};
+    *workspace =
+        (moe_workspace){.config = config, .store = store, .chunk = chunk, .threads = threads};
     if (!open_routing(workspace, threads) || !open_products(workspace, threads) ||
         !open_ahead(workspace)) {
         size_t bytes = moe_workspace_memory(workspace);
@@ -88,8 +90,7 @@ vl2_status moe_workspace_open(const language_config *config, weight_store *store
         return vl2_fail_memory(error, "the experts' work space", bytes);
     }
     size_t widest = common_width(config) > hidden ? common_width(config) : hidden;
-    vl2_status status =
-        linear_reserve(compute, chunk, widest > width ? widest : width, error);
+    vl2_status status = linear_reserve(compute, chunk, widest > width ? widest : width, error);
     if (status != VL2_OK) {
         moe_workspace_close(workspace);
     }
@@ -118,8 +119,10 @@ void moe_workspace_close(moe_workspace *workspace)
     base_free(workspace->common_inner);
     base_free(workspace->outputs);
     base_free(workspace->panels);
-    base_free(workspace->ahead_row);
+    base_free(workspace->ahead_rows);
     base_free(workspace->ahead_scores);
+    base_free(workspace->ahead_uses);
+    base_free(workspace->ahead_order);
     base_free(workspace->ahead_ids);
     base_free(workspace->ahead_weights);
     base_free(workspace->rows);
@@ -177,7 +180,8 @@ size_t moe_workspace_memory(const moe_workspace *workspace)
     size_t hidden = (size_t)config->hidden, width = (size_t)config->expert_width;
     size_t floats = workspace->chunk * (size_t)config->gate.experts +
                     (pairs + workspace->chunk) * hidden +
-                    workspace->threads * panel_floats(workspace->chunk) + 2 * hidden;
+                    workspace->threads * panel_floats(workspace->chunk) +
+                    (MOE_AHEAD_ROWS + 1) * hidden + MOE_AHEAD_ROWS * (size_t)config->gate.experts;
     return plain_memory(workspace) + floats * sizeof(float) +
            (workspace->chunk + pairs) * activation_size(hidden) + pairs * activation_size(width) +
            workspace->chunk * activation_size(common);

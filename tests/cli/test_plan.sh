@@ -58,6 +58,10 @@ expect 0 "$vl2" trace -m "$work/m.vl2" --conversation "$work/case.json" -o "$wor
 for file in "$work/whole"/*; do
     cmp -s "$file" "$work/paged/${file##*/}" || failed "${file##*/} differs"
 done
+# Reading ahead is nothing that is calibrated.
+expect 0 "$vl2" calibrate -m "$work/m.vl2" --conversation "$work/case.json" -o "$work/sums" -n 4 -q --ram off
+expect 0 "$vl2" calibrate -m "$work/m.vl2" --conversation "$work/case.json" -o "$work/paged-sums" -n 4 -q --slots 6
+cmp -s "$work/sums" "$work/paged-sums" || failed "a paged model calibrates otherwise"
 head -n 1 "$work/routing" | grep -q "^vl2 routing 1 " || failed "routing: $(head -n 1 "$work/routing")"
 "$top_builddir/tests/tools/replay_routing" "$work/routing" > "$work/out" || failed "replay_routing"
 grep -q "Belady" "$work/out" || failed "no table"
