@@ -20,6 +20,7 @@ libmodel_la_SOURCES = \
 	src/model/projector.c src/model/projector.h \
 	src/model/rope.c src/model/rope.h \
 	src/model/router.c src/model/router.h \
+	src/model/order.c src/model/order.h \
 	src/model/sampler.c src/model/sampler.h \
 	src/model/stages.c src/model/stages.h \
 	src/model/vision.c src/model/vision.h \

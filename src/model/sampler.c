@@ -1,6 +1,7 @@
 #include "model/sampler.h"
 
 #include "base/alloc.h"
+#include "model/order.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -39,11 +40,12 @@ vl2_status sampler_open(const vl2_sampling *options, size_t vocabulary, sampler 
     sampler->seen = base_calloc(vocabulary, 1);
     sampler->logits = base_malloc(vocabulary, sizeof(float));
     sampler->order = base_malloc(vocabulary, sizeof(int32_t));
+    sampler->space = base_malloc(vocabulary, sizeof(int32_t));
     sampler->probabilities = base_malloc(vocabulary, sizeof(float));
     if (sampler->seen == NULL || sampler->logits == NULL || sampler->order == NULL ||
-        sampler->probabilities == NULL) {
+        sampler->space == NULL || sampler->probabilities == NULL) {
         sampler_close(sampler);
-        return vl2_fail_memory(error, "the sampler", vocabulary * 13);
+        return vl2_fail_memory(error, "the sampler", vocabulary * 17);
     }
     return VL2_OK;
 }
@@ -53,6 +55,7 @@ void sampler_close(sampler *sampler)
     base_free(sampler->seen);
     base_free(sampler->logits);
     base_free(sampler->order);
+    base_free(sampler->space);
     base_free(sampler->probabilities);
     memset(sampler, 0, sizeof(*sampler));
 }
@@ -77,25 +80,18 @@ static void penalize(sampler *sampler, const float *logits)
     }
 }
 
+/* The first one if there are several, or none but NaN and -infinity. */
 static size_t best_token(const float *logits, size_t count)
 {
     size_t best = 0;
-    for (size_t i = 1; i < count; i++) {
-        if (logits[i] > logits[best]) {
+    float largest = -INFINITY;
+    for (size_t i = 0; i < count; i++) {
+        if (logits[i] > largest) {
+            largest = logits[i];
             best = i;
         }
     }
     return best;
-}
-
-static int compare_candidates(const void *a, const void *b, void *context)
-{
-    const float *logits = context;
-    int32_t left = *(const int32_t *)a, right = *(const int32_t *)b;
-    if (logits[left] != logits[right]) {
-        return logits[left] > logits[right] ? -1 : 1;
-    }
-    return left < right ? -1 : left > right;
 }
 
 static int compare_falling(const void *a, const void *b)
@@ -157,7 +153,7 @@ static size_t keep_top_k(sampler *sampler)
             sampler->order[count++] = (int32_t)i;
         }
     }
-    qsort_r(sampler->order, count, sizeof(int32_t), compare_candidates, sampler->logits);
+    order_falling(sampler->logits, sampler->order, sampler->space, count);
     return count;
 }
 
@@ -188,16 +184,24 @@ static size_t keep_top_p(const sampler *sampler, size_t count)
     return count;
 }
 
+static size_t keep_one(sampler *sampler, size_t id)
+{
+    sampler->order[0] = (int32_t)id;
+    sampler->probabilities[0] = 1;
+    return 1;
+}
+
 size_t sampler_filter(sampler *sampler, const float *logits)
 {
-    penalize(sampler, logits);
     float temperature = (float)sampler->options.temperature;
+    if (!(temperature > 0) && sampler->options.repetition_penalty == 1) {
+        return keep_one(sampler, best_token(logits, sampler->vocabulary));
+    }
+    penalize(sampler, logits);
     size_t best = best_token(sampler->logits, sampler->vocabulary);
     /* Too cold for float32, or without any finite logit: nothing but the best can be told apart. */
     if (!(temperature > 0) || !isfinite(sampler->logits[best] / temperature)) {
-        sampler->order[0] = (int32_t)best;
-        sampler->probabilities[0] = 1;
-        return 1;
+        return keep_one(sampler, best);
     }
     for (size_t i = 0; i < sampler->vocabulary; i++) {
         sampler->logits[i] /= temperature;

@@ -12,6 +12,7 @@ typedef struct sampler {
     uint8_t *seen;     /* [vocabulary]: 1 if the penalty covers this id */
     float *logits;     /* [vocabulary] */
     int32_t *order;    /* [vocabulary]: ids that may come, most probable first */
+    int32_t *space;    /* [vocabulary] */
     float *probabilities; /* [vocabulary], beside order */
 } sampler;
 

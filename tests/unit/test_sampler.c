@@ -2,6 +2,7 @@
  * written out once more here in double precision. */
 #include "test.h"
 
+#include "model/order.h"
 #include "model/sampler.h"
 
 #include <math.h>
@@ -339,6 +340,35 @@ static void test_options(void **state)
     }
 }
 
+/* Any numbers, and parts of the ids only, against their definition. */
+static void test_order(void **state)
+{
+    (void)state;
+    enum { COUNT = 5000 };
+    static const float special[] = {0.0f,   -0.0f,   INFINITY, -INFINITY,
+                                    1e-45f, -1e-45f, 3e38f,    -3e38f};
+    static float numbers[COUNT];
+    static int32_t ids[COUNT], space[COUNT];
+    uint64_t random = 9;
+    for (size_t i = 0; i < COUNT; i++) {
+        random = random * 6364136223846793005u + 1442695040888963407u;
+        numbers[i] = i % 3 == 0   ? special[random >> 61]
+                     : i % 3 == 1 ? (float)((int)(random >> 40) - (1 << 23)) * 1e-6f
+                                  : (float)((int)(random >> 60) - 8);
+    }
+    static const size_t counts[] = {0, 1, 2, 63, 1000, COUNT};
+    for (size_t c = 0; c < sizeof(counts) / sizeof(counts[0]); c++) {
+        for (size_t i = 0; i < counts[c]; i++) {
+            ids[i] = (int32_t)(i * (COUNT / (counts[c] + 1) + (counts[c] == COUNT)));
+        }
+        order_falling(numbers, ids, space, counts[c]);
+        for (size_t i = 1; i < counts[c]; i++) {
+            float before = numbers[ids[i - 1]], now = numbers[ids[i]];
+            assert_true(before > now || (before == now && ids[i - 1] < ids[i]));
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -346,6 +376,7 @@ int main(void)
         cmocka_unit_test(test_greedy),        cmocka_unit_test(test_seed),
         cmocka_unit_test(test_distribution),  cmocka_unit_test(test_broken_logits),
         cmocka_unit_test(test_very_cold),     cmocka_unit_test(test_options),
+        cmocka_unit_test(test_order),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
