@@ -161,12 +161,12 @@ typedef void kernel_widen_int8(const int8_t *codes, const float *scales, size_t 
                                size_t column_step, size_t rows, size_t columns, float *out);
 
 /* Attention, see simd/attention.h. attention_begin takes the queries (state->queries is
- * rows * heads) and forgets all blocks. attention_step adds the block of positions 0 to
- * positions - 1, at most ATTENTION_KEYS, of which query i sees those below visible + i / heads,
- * perhaps none. attention_fold adds to `state` what `other`, with the same queries, has of other
- * blocks; those of a state that has seen nothing may be anything. attention_end writes
- * value_depth numbers of query row * heads + head to out[row * row_stride + head * head_stride];
- * each must have seen a position.
+ * rows * heads; NULL: those that this state has) and forgets all blocks. attention_step adds the
+ * block of positions 0 to positions - 1, at most ATTENTION_KEYS, of which query i sees those below
+ * visible + i / heads, perhaps none. attention_fold adds to `state` what `other`, with the same
+ * queries, has of other blocks; those of a state that has seen nothing may be anything.
+ * attention_end writes value_depth numbers of query row * heads + head to
+ * out[row * row_stride + head * head_stride]; each must have seen a position.
  *
  * What a query gets depends on its own numbers, on the tiles and their order, and on the folds: not
  * on the other queries, nor, but for the sign of a zero, on `dense`.

@@ -81,9 +81,12 @@ void KERNEL(attention_begin)(const attention_state *state, const attention_queri
         view.largest[i] = -INFINITY;
         view.total[i] = 0;
     }
+    memset(view.sums, 0, padded * view.value_depth * sizeof(float));
+    if (queries == NULL) {
+        return;
+    }
     /* the lanes that stay empty count as queries of 0 */
-    memset(view.q, 0, padded * (attention_query_floats(view.depth) + view.value_depth) *
-                          sizeof(float));
+    memset(view.q, 0, padded * attention_query_floats(view.depth) * sizeof(float));
     if (view.few) {
         few_take(&view, queries);
     } else {

@@ -49,9 +49,9 @@ static float *sums_of(const attention_state *state, size_t i)
 void attention_begin_ref(const attention_state *state, const attention_queries *from)
 {
     for (size_t i = 0; i < state->queries; i++) {
-        const float *q =
-            from->q + i / from->heads * from->row_stride + i % from->heads * from->head_stride;
-        for (size_t k = 0; k < state->depth; k++) {
+        for (size_t k = 0; from != NULL && k < state->depth; k++) {
+            const float *q =
+                from->q + i / from->heads * from->row_stride + i % from->heads * from->head_stride;
             query_of(state, i)[k] = q[k] * from->scale;
         }
         state->memory[i] = -INFINITY;

@@ -52,7 +52,8 @@ static attention_state open_state(const core_part *part, float *memory)
                              core->cache->value_depth > 0, memory};
 }
 
-static void begin(const core_part *part, const attention_state *state)
+/* From the first block on, or for another span with the queries that the state has. */
+static void begin(const core_part *part, const attention_state *state, bool again)
 {
     const attention_core *core = part->core;
     size_t width = core->kv_heads * core->group * core->depth;
@@ -60,7 +61,7 @@ static void begin(const core_part *part, const attention_state *state)
         .q = core->query + part->row * width + part->head * core->group * core->depth,
         .rows = part->rows, .heads = core->group, .row_stride = width,
         .head_stride = core->depth, .scale = core->scale};
-    core->compute->kernels->attention_begin(state, &queries);
+    core->compute->kernels->attention_begin(state, again ? NULL : &queries);
 }
 
 static void end(const core_part *part, const attention_state *state)
@@ -112,10 +113,10 @@ static void rows_task(void *context, size_t task, int worker)
     size_t floats = attention_state_floats(total.queries, total.depth, total.value_depth);
     next.memory = scratch + floats;
     scratch = next.memory + floats;
-    begin(&part, &total);
+    begin(&part, &total, false);
     run_span(&part, &total, 0, scratch);
     for (size_t span = 1; span < spans_of(core->first + row + part.rows); span++) {
-        begin(&part, &next);
+        begin(&part, &next, span > 1);
         run_span(&part, &next, span, scratch);
         core->compute->kernels->attention_fold(&total, &next);
     }
@@ -140,7 +141,7 @@ static void span_task(void *context, size_t task, int worker)
     size_t spans = spans_of(core->first + core->count);
     core_part part = {core, task / spans, 0, core->count};
     attention_state state = span_state(&part, task % spans);
-    begin(&part, &state);
+    begin(&part, &state, false);
     run_span(&part, &state, task % spans, compute_scratch(core->compute, worker));
 }
 

@@ -52,7 +52,8 @@ static void expand_block(const expanded_head *h, size_t block)
     k->product_f32(&call);
 }
 
-static void begin(const expanded_head *h, const attention_state *state)
+/* From the first block on, or for another span with the queries that the state has. */
+static void begin(const expanded_head *h, const attention_state *state, bool again)
 {
     const latent_job *job = h->job;
     const language_config *config = job->workspace->config;
@@ -60,7 +61,7 @@ static void begin(const expanded_head *h, const attention_state *state)
     attention_queries queries = {.q = job->workspace->query + h->head * state->depth,
                                  .rows = job->count, .heads = 1, .row_stride = width,
                                  .scale = config->score_scale};
-    job->compute->kernels->attention_begin(state, &queries);
+    job->compute->kernels->attention_begin(state, again ? NULL : &queries);
 }
 
 static void run_span(const expanded_head *h, const attention_state *state, size_t span)
@@ -97,10 +98,10 @@ static void expanded_task(void *context, size_t head, int worker)
     attention_state next = total;
     next.memory += floats;
     attention_kv_rows(job, head * rows, rows, h.kv_b, kv_stride(config));
-    begin(&h, &total);
+    begin(&h, &total, false);
     run_span(&h, &total, 0);
     for (size_t span = 1; span * ATTENTION_SPAN < job->first + job->count; span++) {
-        begin(&h, &next);
+        begin(&h, &next, span > 1);
         run_span(&h, &next, span);
         k->attention_fold(&total, &next);
     }

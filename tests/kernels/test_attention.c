@@ -133,7 +133,7 @@ static void run_case(const kernels *k, const attention_case *c, const attention_
                           c->visible + (ptrdiff_t)first - (ptrdiff_t)start, c->heads);
         if (c->fold > 0 && (block + 1) % c->fold == 0) {
             k->attention_fold(&total, &part);
-            k->attention_begin(&part, &queries);
+            k->attention_begin(&part, NULL); /* the same again */
         }
     }
     if (c->fold > 0) {
