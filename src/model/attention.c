@@ -101,6 +101,9 @@ vl2_status attention_workspace_open(const language_config *config, const rope_ta
     if (status == VL2_OK) {
         status = compute_reserve(compute, scratch_of(config, cache, chunk), error);
     }
+    if (status == VL2_OK && config->latent_attention) {
+        status = attention_expanded_reserve(compute, cache, config, error);
+    }
     if (status != VL2_OK) {
         attention_workspace_close(workspace);
     }

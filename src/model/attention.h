@@ -3,9 +3,10 @@
  * attention (modeling_deepseek.py, DeepseekV2Attention: interleaved rotation of the rope part).
  *
  * Scores exist for one block of positions at a time (simd/attention.h). Blocks begin at multiples
- * of ATTENTION_KEYS; the positions of a sequence are cut into spans, each of which has a state of
- * its own, and these are folded in order: what a position gets does not depend on the chunks of a
- * prompt nor on the number of threads. */
+ * of ATTENTION_KEYS. Where few queries are to keep all threads busy (attention_core.c), the
+ * positions of a sequence are cut into spans, each of which has a state of its own, and these are
+ * folded in order: what a position gets does not depend on the chunks of a prompt nor on the number
+ * of threads. */
 #ifndef MODEL_ATTENTION_H
 #define MODEL_ATTENTION_H
 
@@ -105,12 +106,15 @@ void attention_kv_rows(const latent_job *job, size_t first, size_t count, float 
                        size_t stride);
 
 /* Keys and values of all positions so far are made from the latents, head by head and block by
- * block. */
+ * block; with packed weights from latents in int8, in `quantized` of compute. */
 void attention_run_expanded(latent_job *job);
 /* The queries move into the space of the latents instead, where all heads share one key. */
 void attention_run_absorbed(latent_job *job);
 size_t attention_expanded_scratch(const kvcache *cache, const language_config *config,
                                   size_t chunk);
+/* Room in `compute` besides scratch. VL2_ERROR_MEMORY. */
+vl2_status attention_expanded_reserve(compute *compute, const kvcache *cache,
+                                      const language_config *config, vl2_error *error);
 size_t attention_absorbed_scratch(const language_config *config);
 
 #endif

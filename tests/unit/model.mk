@@ -1,5 +1,6 @@
 model_tests = tests/unit/test_config tests/unit/test_joining tests/unit/test_kvcache \
-	tests/unit/test_model tests/unit/test_rope tests/unit/test_router tests/unit/test_sampler
+	tests/unit/test_model tests/unit/test_packed_latent tests/unit/test_rope \
+	tests/unit/test_router tests/unit/test_sampler
 check_PROGRAMS += $(model_tests)
 TESTS += $(model_tests)
 model_data = tests/unit/test_model_data.c tests/unit/test_model_data.h tests/test.h
@@ -16,6 +17,9 @@ tests_unit_test_kvcache_LDADD = $(test_ldadd)
 tests_unit_test_model_SOURCES = tests/unit/test_model.c $(model_data) $(model_oracle)
 tests_unit_test_model_CPPFLAGS = $(test_cppflags)
 tests_unit_test_model_LDADD = $(test_ldadd)
+tests_unit_test_packed_latent_SOURCES = tests/unit/test_packed_latent.c $(model_data)
+tests_unit_test_packed_latent_CPPFLAGS = $(test_cppflags)
+tests_unit_test_packed_latent_LDADD = $(test_ldadd)
 tests_unit_test_rope_SOURCES = tests/unit/test_rope.c tests/test.h
 tests_unit_test_rope_CPPFLAGS = $(test_cppflags)
 tests_unit_test_rope_LDADD = $(test_ldadd)
