@@ -109,14 +109,13 @@ static float *panel_outputs(const linear_call *call, size_t first)
     return call->y_panel ? call->y : call->y + first;
 }
 
-static void add_rows(const linear_call *call, size_t first, size_t count, const float *from)
+/* Adds rows that lie LINEAR_PANEL floats apart. */
+static void add_rows(const kernels *k, const linear_call *call, size_t first, size_t count,
+                     const float *from)
 {
+    float *y = panel_outputs(call, first);
     for (size_t row = 0; row < call->rows; row++) {
-        float *y = panel_outputs(call, first) + row * call->y_stride;
-        const float *x = from + row * LINEAR_PANEL;
-        for (size_t i = 0; i < count; i++) {
-            y[i] += x[i];
-        }
+        k->axpy_f32(1, from + row * LINEAR_PANEL, y + row * call->y_stride, count);
     }
 }
 
@@ -167,7 +166,7 @@ static void few_rows_added(const compute *compute, const linear_call *call, size
         size_t some = count - done < LINEAR_PANEL ? count - done : LINEAR_PANEL;
         part.y += call->y_panel ? done : 0;
         few_rows(compute, call, first + done, some, scratch, LINEAR_PANEL);
-        add_rows(&part, first + done, some, scratch);
+        add_rows(compute->kernels, &part, first + done, some, scratch);
     }
 }
 
@@ -182,28 +181,29 @@ static void packed_rows(const compute *compute, const linear_call *call, size_t 
         &call->w->packed, first, count, call->quantized, call->quantized_stride, call->rows, y,
         stride);
     if (call->add) {
-        add_rows(call, first, count, scratch);
+        add_rows(k, call, first, count, scratch);
     }
 }
 
 static void finish_rows(const compute *compute, const linear_call *call, size_t first, size_t count,
                         float *bias)
 {
+    const kernels *k = compute->kernels;
     if (call->bias == NULL && call->activation == LINEAR_PLAIN) {
         return;
     }
     if (call->bias != NULL) {
-        weight_widen(compute->kernels, call->bias, first, count, bias);
+        weight_widen(k, call->bias, first, count, bias);
     }
     for (size_t row = 0; row < call->rows; row++) {
         float *y = panel_outputs(call, first) + row * call->y_stride;
-        for (size_t i = 0; call->bias != NULL && i < count; i++) {
-            y[i] += bias[i];
+        if (call->bias != NULL) {
+            k->axpy_f32(1, bias, y, count);
         }
         if (call->activation == LINEAR_GELU_TANH) {
-            compute->kernels->gelu_tanh(y, count);
+            k->gelu_tanh(y, count);
         } else if (call->activation == LINEAR_GELU_ERF) {
-            compute->kernels->gelu_erf(y, count);
+            k->gelu_erf(y, count);
         }
     }
 }
