@@ -79,7 +79,7 @@ typedef struct layout_info {
     layout_id id;
     const char *name;
     int bits;     /* of a code */
-    size_t group; /* inputs that share a scale, a multiple of LAYOUT_COLUMNS; 0: no group scales */
+    size_t group; /* inputs that share a scale, LAYOUT_COLUMNS times a power of 2; 0: no scales */
     bool zeros, codebook;
 } layout_info;
 

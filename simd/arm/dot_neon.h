@@ -26,6 +26,11 @@ static inline dot_sums dot_begin(dot_sums sums, int32_t codes_sum)
     }
     return sums;
 }
+static inline dot_sums dot_begin_run(const int32_t *start)
+{
+    (void)start;
+    return dot_begin(dot_zero(), 0);
+}
 static inline dot_sums dot_add(dot_sums sums, dot_weight weight, bytes x, dot_scale scale)
 {
     const int8x16_t codes = vreinterpretq_s8_u8(x.val[0]);

@@ -36,8 +36,8 @@ typedef struct packed_reader {
     uint8_t table[LAYOUT_CODEBOOK];
     packed_kind kind;
     size_t blocks;       /* of a panel */
-    size_t group_blocks; /* blocks that share a scale; 0: no scales */
-    size_t groups;
+    unsigned group_shift; /* 2 to its power blocks share a scale, if there are `groups` */
+    size_t groups;        /* of a row; 0: no scales */
     size_t block_codes, block_high; /* bytes of a block */
     bool rescale;        /* a run of activations has several groups */
 } packed_reader;
@@ -68,7 +68,8 @@ static inline bool packed_open(packed_reader *reader, const packed_matrix *matri
         .row_scales = matrix->plane[LAYOUT_ROW_SCALES],
         .kind = packed_kind_of(layout),
         .blocks = sizes.columns / LAYOUT_COLUMNS,
-        .group_blocks = layout->group / LAYOUT_COLUMNS,
+        .group_shift =
+            layout->group == 0 ? 0 : (unsigned)__builtin_ctzll(layout->group / LAYOUT_COLUMNS),
         .groups = sizes.groups,
         .block_codes = BLOCK_UNITS * UNIT_BYTES * (layout->bits == 8 ? 2 : 1) / 2,
         .block_high = layout->bits == 6 ? BLOCK_UNITS * UNIT_BYTES / 4 : 0,
@@ -93,8 +94,8 @@ LANES_INLINE packed_block packed_find_block(packed_kind kind, const packed_reade
     block.codes = reader->codes + place * reader->block_codes;
     block.high = kind == PACKED_INT6 ? reader->high + place * reader->block_high : NULL;
     block.scales = NULL;
-    if (reader->group_blocks != 0) {
-        group = panel * reader->groups + index / reader->group_blocks;
+    if (reader->groups != 0) {
+        group = panel * reader->groups + (index >> reader->group_shift);
         block.scales = reader->scales + group * LAYOUT_ROWS;
     }
     if (kind == PACKED_ZEROS) { /* byte i has row i and row i + 8 */

@@ -2,6 +2,12 @@
  * this has included its ISA's words_<isa>.h and dot_<isa>.h, whose vocabulary simd/lanes/packed.h
  * describes, and
  *   dot_block_floats(sums)       the products since dot_begin, rounded to nearest even
+ *   dot_keep(values)             weights as they wait for their products; whether that changes them
+ *                                is DOT_KEEPS
+ *   dot_kept(bytes)              such weights, in the form that dot_add wants
+ *   dot_starts(sums, starts)     what the sums of CHUNK_RUNS runs begin with, in every fourth
+ *                                place; sums are those of the blocks of activations
+ *   dot_begin_run(start)         sums of a run that begin so
  * and defined MANY_BATCH, the rows of activations, and MANY_PANELS, the panels of weights, whose
  * sums the registers hold. */
 #include "simd/lanes/many_chunk.h"
@@ -24,18 +30,32 @@ LANES_INLINE void decode_chunk_run(packed_kind kind, const packed_reader *reader
                                    size_t first, size_t blocks, size_t run, size_t part,
                                    chunk_weights *weights)
 {
-    decode_run(kind, reader, panel, first, blocks, &weights->of[run][part]);
+    run_weights *decoded = &weights->of[run][part];
+    decode_run(kind, reader, panel, first, blocks, decoded);
+    for (size_t unit = 0; DOT_KEEPS && unit < blocks * BLOCK_UNITS; unit++) {
+#pragma GCC unroll 2
+        for (size_t half = 0; half < PARTS; half++) {
+            int8_t *values = decoded->values[unit][half * LANES];
+            bytes_store(values, dot_keep(bytes_load(values)));
+        }
+    }
 }
 
-/* The sum of a run's activations. */
-LANES_INLINE int32_t run_codes_sum(const char *row, size_t columns, size_t run, size_t units)
+/* What the sums of a row of activations begin with in each run of a chunk. */
+typedef struct row_starts {
+    int32_t of[CHUNK_RUNS][RUN_BLOCKS];
+} row_starts;
+
+LANES_INLINE void find_starts(const packed_chunk *chunk, const char *row, row_starts *starts)
 {
-    const int32_t *sums = activation_sums(row, columns) + run * RUN_BLOCKS;
-    int32_t sum = 0;
-    for (size_t block = 0; block < units / BLOCK_UNITS; block++) {
-        sum += sums[block];
+    const int32_t *sums = activation_sums(row, chunk->columns) + chunk->first_run * RUN_BLOCKS;
+    if (chunk->units == CHUNK_RUNS * RUN_UNITS) {
+        dot_starts(sums, starts->of[0]);
+    } else {
+        int32_t all[CHUNK_RUNS * RUN_BLOCKS] = {0}; /* behind them are no sums */
+        memcpy(all, sums, chunk->units / BLOCK_UNITS * sizeof(*sums));
+        dot_starts(all, starts->of[0]);
     }
-    return sum;
 }
 
 typedef struct many_sums {
@@ -52,7 +72,7 @@ LANES_INLINE void multiply_unit(const run_weights *weights, size_t unit, const c
 #pragma GCC unroll 2
         for (size_t part = 0; part < PARTS; part++) {
             row[panel][part] =
-                dot_prepare(bytes_load(weights[panel].values[unit][part * LANES]));
+                dot_kept(bytes_load(weights[panel].values[unit][part * LANES]));
         }
     }
 #pragma GCC unroll 12
@@ -93,6 +113,10 @@ LANES_INLINE void add_run(const run_weights *weights, const many_sums *products,
 LANES_INLINE void multiply_chunk(const chunk_weights *weights, const packed_chunk *chunk,
                                  size_t batch, float (*sums)[SUMS_WIDTH])
 {
+    row_starts starts[MANY_BATCH];
+    for (size_t b = 0; b < batch; b++) {
+        find_starts(chunk, chunk->x + b * chunk->x_stride, &starts[b]);
+    }
     for (size_t run = 0; run * RUN_UNITS < chunk->units; run++) {
         const size_t units = chunk_run_units(chunk, run), place = chunk->first_run + run;
         const char *x = chunk->x + place * ACTIVATION_GROUP;
@@ -100,14 +124,12 @@ LANES_INLINE void multiply_chunk(const chunk_weights *weights, const packed_chun
         float scales[MANY_BATCH];
 #pragma GCC unroll 12
         for (size_t b = 0; b < batch; b++) {
-            const char *row = chunk->x + b * chunk->x_stride;
-            const int32_t codes_sum = run_codes_sum(row, chunk->columns, place, units);
-            scales[b] = activation_scales(row, chunk->columns)[place];
+            scales[b] = activation_scales(chunk->x + b * chunk->x_stride, chunk->columns)[place];
 #pragma GCC unroll 2
             for (size_t panel = 0; panel < MANY_PANELS; panel++) {
 #pragma GCC unroll 2
                 for (size_t part = 0; part < PARTS; part++) {
-                    products.of[b][panel][part] = dot_begin(dot_zero(), codes_sum);
+                    products.of[b][panel][part] = dot_begin_run(starts[b].of[run]);
                 }
             }
         }

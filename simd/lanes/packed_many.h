@@ -25,13 +25,15 @@ typedef struct many_task {
     size_t columns, panel, count;
 } many_task;
 
-/* Asks for the codes of a run, into the second cache. They need not exist: at the end of the matrix
- * this asks in vain. */
+/* Asks for the codes of a run and its scales, into the second cache. They need not exist: at the
+ * end of the matrix this asks in vain. */
 LANES_INLINE void prefetch_run(const packed_reader *reader, size_t panel, size_t first)
 {
     const size_t place = panel * reader->blocks + first;
     const uintptr_t codes = (uintptr_t)reader->codes + place * reader->block_codes;
     const uintptr_t high = (uintptr_t)reader->high + place * reader->block_high;
+    const size_t group = panel * reader->groups + (first >> reader->group_shift);
+    __builtin_prefetch((const void *)((uintptr_t)reader->scales + group * LAYOUT_ROWS), 0, 2);
     for (size_t line = 0; line < RUN_BLOCKS * reader->block_codes; line += 64) {
         __builtin_prefetch((const void *)(codes + line), 0, 2);
     }

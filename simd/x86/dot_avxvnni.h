@@ -29,6 +29,16 @@ static inline dot_weight dot_prepare(bytes values)
 {
     return (dot_weight){_mm256_xor_si256(values, _mm256_set1_epi8(-128))};
 }
+/* As in dot_vnni.h. */
+#define DOT_KEEPS true
+static inline bytes dot_keep(bytes values)
+{
+    return dot_prepare(values).raised;
+}
+static inline dot_weight dot_kept(bytes raised)
+{
+    return (dot_weight){raised};
+}
 static inline dot_scale dot_load_scale(const void *p)
 {
     return (dot_scale){_mm256_cvtepi8_epi32(_mm_loadl_epi64(p))};
@@ -45,6 +55,20 @@ static inline dot_sums dot_begin(dot_sums sums, int32_t codes_sum)
 {
     sums.block = _mm256_set1_epi32(-128 * codes_sum);
     return sums;
+}
+static inline void dot_starts(const int32_t *sums, int32_t *starts)
+{
+    for (int half = 0; half < 16; half += 8) {
+        __m256i sum = _mm256_loadu_si256((const void *)(sums + half));
+        sum = _mm256_add_epi32(sum, _mm256_shuffle_epi32(sum, 0x4e));
+        sum = _mm256_add_epi32(sum, _mm256_shuffle_epi32(sum, 0xb1));
+        sum = _mm256_slli_epi32(_mm256_sub_epi32(_mm256_setzero_si256(), sum), 7);
+        _mm256_storeu_si256((void *)(starts + half), sum);
+    }
+}
+static inline dot_sums dot_begin_run(const int32_t *start)
+{
+    return (dot_sums){_mm256_setzero_si256(), _mm256_set1_epi32(*start)};
 }
 static inline dot_sums dot_add(dot_sums sums, dot_weight weight, bytes x, dot_scale scale)
 {

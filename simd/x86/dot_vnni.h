@@ -30,6 +30,16 @@ static inline dot_weight dot_prepare(bytes values)
 {
     return (dot_weight){_mm512_xor_si512(values, _mm512_set1_epi8(-128))};
 }
+/* Weights that wait to be multiplied many times have their 128 already. */
+#define DOT_KEEPS true
+static inline bytes dot_keep(bytes values)
+{
+    return dot_prepare(values).raised;
+}
+static inline dot_weight dot_kept(bytes raised)
+{
+    return (dot_weight){raised};
+}
 static inline dot_scale dot_load_scale(const void *p)
 {
     return (dot_scale){_mm512_cvtepi8_epi32(_mm_loadu_si128(p))};
@@ -46,6 +56,19 @@ static inline dot_sums dot_begin(dot_sums sums, int32_t codes_sum)
 {
     sums.block = _mm512_set1_epi32(-128 * codes_sum);
     return sums;
+}
+/* Each sum of four stands in all of their places. */
+static inline void dot_starts(const int32_t *sums, int32_t *starts)
+{
+    __m512i sum = _mm512_loadu_si512(sums);
+    sum = _mm512_add_epi32(sum, _mm512_shuffle_epi32(sum, 0x4e));
+    sum = _mm512_add_epi32(sum, _mm512_shuffle_epi32(sum, 0xb1));
+    sum = _mm512_slli_epi32(_mm512_sub_epi32(_mm512_setzero_si512(), sum), 7);
+    _mm512_storeu_si512(starts, sum);
+}
+static inline dot_sums dot_begin_run(const int32_t *start)
+{
+    return (dot_sums){_mm512_setzero_si512(), _mm512_set1_epi32(*start)};
 }
 static inline dot_sums dot_add(dot_sums sums, dot_weight weight, bytes x, dot_scale scale)
 {
