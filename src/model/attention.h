@@ -105,6 +105,10 @@ typedef struct latent_job {
 void attention_kv_rows(const latent_job *job, size_t first, size_t count, float *out,
                        size_t stride);
 
+/* True if kv_b is packed and its parts of each head begin with a panel: products with them take
+ * quantized inputs then. */
+bool attention_kv_is_packed(const latent_job *job);
+
 /* Keys and values of all positions so far are made from the latents, head by head and block by
  * block; with packed weights from latents in int8, in `quantized` of compute. */
 void attention_run_expanded(latent_job *job);

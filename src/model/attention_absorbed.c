@@ -16,7 +16,10 @@ static size_t smaller(size_t a, size_t b)
 
 size_t attention_absorbed_scratch(const language_config *config)
 {
-    return KV_ROWS * (size_t)config->latent_rank;
+    size_t latent = (size_t)config->latent_rank;
+    size_t widened = KV_ROWS * latent;
+    size_t quantized = ATTENTION_PASS * activation_size(latent) / sizeof(float);
+    return widened > quantized ? widened : quantized;
 }
 
 /* One head: its queries of the pass into the space of the latents. */
@@ -44,6 +47,27 @@ static void move_task(void *context, size_t head, int worker)
         memcpy(to + row * to_stride + latent, from + row * from_stride + nope,
                rope * sizeof(float));
     }
+}
+
+/* One head of packed weights: results from what was mixed of the latents, in int8. Always by the
+ * product of few rows, so that they do not depend on the pass. */
+static void packed_result_task(void *context, size_t head, int worker)
+{
+    const latent_job *job = context;
+    const language_config *config = job->workspace->config;
+    const kernels *k = job->compute->kernels;
+    size_t latent = (size_t)config->latent_rank, heads = (size_t)config->heads;
+    size_t nope = (size_t)config->nope_width, value = (size_t)config->value_width;
+    size_t bytes = activation_size(latent);
+    uint8_t *quantized = (uint8_t *)compute_scratch(job->compute, worker);
+    for (size_t row = 0; row < job->rows; row++) {
+        k->quantize_activations(job->workspace->mixed + (row * heads + head) * latent, latent,
+                                quantized + row * bytes);
+    }
+    k->matmul_packed(&job->weights->kv_b->packed, head * (nope + value) + nope, value, quantized,
+                     bytes, job->rows,
+                     job->workspace->heads_out + (job->start * heads + head) * value,
+                     heads * value);
 }
 
 /* One head: results from what was mixed of the latents. */
@@ -78,6 +102,7 @@ void attention_run_absorbed(latent_job *job)
             .kv_heads = 1, .group = heads, .depth = job->cache->depth,
             .value_depth = job->cache->latent, .first = job->first + job->start,
             .count = job->rows, .scale = config->score_scale});
-        team_run(&job->compute->team, heads, result_task, job);
+        team_run(&job->compute->team, heads,
+                 attention_kv_is_packed(job) ? packed_result_task : result_task, job);
     }
 }

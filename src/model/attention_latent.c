@@ -30,6 +30,14 @@ void attention_kv_rows(const latent_job *job, size_t first, size_t count, float 
     }
 }
 
+bool attention_kv_is_packed(const latent_job *job)
+{
+    const language_config *config = job->workspace->config;
+    return linear_is_packed(job->weights->kv_b) &&
+           (size_t)config->nope_width % LAYOUT_ROWS == 0 &&
+           (size_t)config->value_width % LAYOUT_ROWS == 0;
+}
+
 /* Some positions: latents are normalized and shared keys and queries rotated in place; latents and
  * keys are stored. */
 static void store_task(void *context, size_t task, int worker)
