@@ -17,6 +17,8 @@
 typedef struct attention_tile {
     const float *data;
     size_t position_stride, depth_stride;
+    const float *next; /* of keys: depth * ATTENTION_KEYS floats that the next step reads, to be
+                        * asked for meanwhile; NULL: nothing */
 } attention_tile;
 
 /* Queries that share their keys: `heads` of them for each of `rows` positions; number k of query

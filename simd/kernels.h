@@ -151,6 +151,7 @@ typedef struct product_call {
     size_t a_row, a_column, b_stride, c_stride;
     size_t rows, columns, k;
     bool add;
+    const char *ahead; /* 256 k bytes that are wanted soon: asked for meanwhile; NULL: nothing */
 } product_call;
 
 typedef void kernel_product(const product_call *call);

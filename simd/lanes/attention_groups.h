@@ -28,7 +28,8 @@ static void group_step(const attention_view *view, const attention_step_call *ca
     product(&(product_call){.a = call->keys->data, .a_row = call->keys->position_stride,
                             .a_column = call->keys->depth_stride, .b = group_queries(view, first),
                             .b_stride = ATTENTION_GROUP, .c = scores, .c_stride = ATTENTION_GROUP,
-                            .rows = seen, .columns = count, .k = view->depth});
+                            .rows = seen, .columns = count, .k = view->depth,
+                            .ahead = first == 0 ? (const char *)call->keys->next : NULL});
     group_powers(view, call, first, seen, scores);
     product(&(product_call){.a = call->values->data, .a_row = call->values->depth_stride,
                             .a_column = call->values->position_stride, .b = scores,

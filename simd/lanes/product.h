@@ -65,7 +65,15 @@ LANES_INLINE void product_block(const product_call *p, size_t a_row, size_t row,
                                    : lanes_set(0);
         }
     }
+    const char *ahead = NULL;
+    if (p->ahead != NULL && row < 4 * PRODUCT_ROWS) {
+        ahead = p->ahead + row / PRODUCT_ROWS * p->k * 64;
+    }
     for (size_t i = 0; i < p->k; i++) {
+        if (ahead != NULL) {
+            __builtin_prefetch(ahead, 0, 2);
+            ahead += 64;
+        }
         product_step(p, a, a_row, b, rows, vectors, last, &sums);
         a += p->a_column;
         b += p->b_stride;

@@ -85,6 +85,9 @@ static void run_span(const core_part *part, const attention_state *state, size_t
         attention_tile keys, values;
         kvcache_read(core->cache, core->compute->kernels, core->layer, part->head,
                      start / ATTENTION_KEYS, scratch, &keys, &values);
+        if (start + ATTENTION_KEYS < limit && core->cache->type == VL2_KV_F32) { /* not widened */
+            keys.next = keys.data + core->cache->block_bytes / sizeof(float);
+        }
         core->compute->kernels->attention_step(
             state, &keys, &values, smaller(seen - start, ATTENTION_KEYS),
             (ptrdiff_t)(core->first + part->row + 1) - (ptrdiff_t)start, core->group);

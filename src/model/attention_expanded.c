@@ -4,7 +4,6 @@
  * cache holds together. With packed weights the latents take part in int8, like the inputs of all
  * products of many rows: they are quantized once for all heads. */
 #include "model/attention.h"
-#include "model/linear.h"
 
 #include <string.h>
 
@@ -47,9 +46,8 @@ static expanded_head open_head(const latent_job *job, size_t head, float *scratc
     expanded_head h = {.job = job, .head = head, .nope = (size_t)config->nope_width,
                        .rope = (size_t)config->rope_width,
                        .value = (size_t)config->value_width,
-                       .latent = (size_t)config->latent_rank, .kv_b = scratch};
-    h.packed = linear_is_packed(job->weights->kv_b) && h.nope % LAYOUT_ROWS == 0 &&
-               h.value % LAYOUT_ROWS == 0;
+                       .latent = (size_t)config->latent_rank,
+                       .packed = attention_kv_is_packed(job), .kv_b = scratch};
     h.keys = h.kv_b + (h.nope + h.value) * kv_stride(config);
     h.values = h.keys + PART_BLOCKS * ATTENTION_KEYS * (h.nope + h.rope);
     h.latents = h.values + PART_BLOCKS * ATTENTION_KEYS * h.value;
@@ -165,8 +163,8 @@ static attention_tile tile_of(const expanded_head *h, const float *tiles, size_t
                               size_t place)
 {
     tiles += place * ATTENTION_KEYS * width;
-    return h->packed ? (attention_tile){tiles, width, 1}
-                     : (attention_tile){tiles, 1, ATTENTION_KEYS};
+    return h->packed ? (attention_tile){tiles, width, 1, NULL}
+                     : (attention_tile){tiles, 1, ATTENTION_KEYS, NULL};
 }
 
 /* Queries from `row` on, up to PART_QUERIES, in a state of their own. */
@@ -239,7 +237,7 @@ static void expanded_task(void *context, size_t head, int worker)
 void attention_run_expanded(latent_job *job)
 {
     const team *team = &job->compute->team;
-    if (open_head(job, 0, NULL).packed) {
+    if (attention_kv_is_packed(job)) {
         size_t seen = job->first + job->count;
         team_run(team, (seen + ATTENTION_KEYS - 1) / ATTENTION_KEYS, quantize_task, job);
     }

@@ -228,6 +228,6 @@ void kvcache_read(const kvcache *cache, const kernels *kernels, int layer, size_
         value_data = (const float *)(const void *)parts.values;
         break;
     }
-    *keys = (attention_tile){key_data, 1, ATTENTION_KEYS};
-    *values = value_depth > 0 ? (attention_tile){value_data, value_depth, 1} : *keys;
+    *keys = (attention_tile){key_data, 1, ATTENTION_KEYS, NULL};
+    *values = value_depth > 0 ? (attention_tile){value_data, value_depth, 1, NULL} : *keys;
 }

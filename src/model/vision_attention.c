@@ -65,8 +65,8 @@ static void attention_task(void *context, size_t task, int worker)
         const float *from = query + start * 3 * width;
         gather(from + width, 3 * width, count, depth, keys);
         gather(from + 2 * width, 3 * width, count, depth, values);
-        k->attention_step(&state, &(attention_tile){keys, depth, 1},
-                          &(attention_tile){values, depth, 1}, count, ATTENTION_KEYS, 1);
+        k->attention_step(&state, &(attention_tile){keys, depth, 1, NULL},
+                          &(attention_tile){values, depth, 1, NULL}, count, ATTENTION_KEYS, 1);
     }
     k->attention_end(&state, 1, job->out + (tile + part) * width + head * depth, width, 0);
 }

@@ -23,8 +23,8 @@ static void run_attention(void *context, size_t piece)
     b->k->attention_begin(&state, &queries);
     for (size_t start = 0; start < b->positions; start += ATTENTION_KEYS) {
         size_t left = b->positions - start;
-        attention_tile keys = {b->keys + start * b->depth, 1, ATTENTION_KEYS};
-        attention_tile values = {b->values + start * b->value_depth, b->value_depth, 1};
+        attention_tile keys = {b->keys + start * b->depth, 1, ATTENTION_KEYS, NULL};
+        attention_tile values = {b->values + start * b->value_depth, b->value_depth, 1, NULL};
         if (b->transposed_values) {
             values.position_stride = 1;
             values.depth_stride = ATTENTION_KEYS;

@@ -106,8 +106,8 @@ typedef struct attention_data {
 static attention_tile tile_of(const float *blocks, size_t block, size_t depth, bool by_depth)
 {
     const float *data = blocks + block * ATTENTION_KEYS * depth;
-    return by_depth ? (attention_tile){data, 1, ATTENTION_KEYS}
-                    : (attention_tile){data, depth, 1};
+    return by_depth ? (attention_tile){data, 1, ATTENTION_KEYS, data}
+                    : (attention_tile){data, depth, 1, data};
 }
 
 /* Rows first to first + rows - 1 of the case, into out [rows, heads, value_depth]. */
