@@ -35,9 +35,10 @@ function number(text,    i, value) {
         value = value * 16 + index("0123456789abcdef", substr(text, i, 1)) - 1
     return value
 }
-# How many multiply-adds an instruction does: bytes to int32 in fours, by the shape of its result.
+# How many multiply-adds an instruction does: bytes to int32 in fours, by the shape of its result; bf16.
 function products(name, operands) {
     if (name == "smmla") return 32
+    if (name == "bfmmla") return 16
     if (name == "sdot") return 16
     if (operands ~ /^v[0-9]+\.8h/) return 8
     return 4
@@ -113,4 +114,5 @@ few dotprod $dot '^sdot$'
 count matmul_packed_many_neon packed_many_neon $base '^s(mull|mlal)2?$' most
 count matmul_packed_many_dotprod packed_many_dotprod $dot '^sdot$' most
 count matmul_packed_many_i8mm packed_many_i8mm $matrix '^smmla$' most
+count matmul_many_bf16_bf16 matmul_many_bf16 armv8.2-a+bf16 '^bfmmla$' most
 count product_f32_neon attention_neon $base '^fmla$' most

@@ -20,7 +20,7 @@ flags="-std=gnu11 -O2 -g -D_GNU_SOURCE -I$source -ffp-contract=off -fno-common
     -Wwrite-strings -Wformat=2 -Wundef -Wvla -Werror"
 # What needs more than ARMv8-A has flags of its own, as in simd/local.mk.
 rm -f "$folder"/*.o
-for extension in dotprod dotprod+i8mm; do
+for extension in dotprod dotprod+i8mm bf16; do
     for file in "$source"/simd/arm/*_"${extension##*+}".c; do
         # shellcheck disable=SC2086 # the flags are meant to be split
         $compiler $flags -march=armv8.2-a+$extension -c "$file" \
@@ -30,7 +30,7 @@ done
 # test_emulated is of x86.
 # shellcheck disable=SC2046,SC2086
 $compiler $flags -static -o "$folder/test_kernels" "$source"/simd/*.c \
-    $(find "$source/simd/arm" -name '*.c' ! -name '*_dotprod.c' ! -name '*_i8mm.c') \
+    $(find "$source/simd/arm" -name '*.c' ! -name '*_dotprod.c' ! -name '*_i8mm.c' ! -name '*_bf16.c') \
     $(find "$source/simd/ref" -name '*.c' ! -name arch_none.c) \
     $(find "$source/tests/kernels" -name 'test_*.c' ! -name test_emulated.c) \
     "$source/tests/kernels/harness.c" "$folder"/*.o -lm

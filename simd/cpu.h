@@ -56,6 +56,7 @@ typedef uint64_t cpu_features;
 #define CPU_NEEDS_NEON    CPU_HAS(NEON)
 #define CPU_NEEDS_DOTPROD (CPU_NEEDS_NEON | CPU_HAS(DOTPROD))
 #define CPU_NEEDS_I8MM    (CPU_NEEDS_DOTPROD | CPU_HAS(I8MM))
+#define CPU_NEEDS_BF16    (CPU_NEEDS_NEON | CPU_HAS(BF16))
 
 typedef struct cpu_info {
     cpu_features features; /* usable: the operating system keeps the registers too */

@@ -34,13 +34,13 @@ cpu_features cpu_allowed_features(void)
     return allowed;
 }
 
-/* Measured, see simd/README.md; those of amx and neon are guesses. */
+/* Measured, see simd/README.md; those of amx, neon and bf16 are guesses. */
 size_t kernels_few_rows(const kernels *table, kernel_slot many)
 {
     static const struct {
         const char *isa;
         size_t rows;
-    } limits[] = {{"avx2", 48}, {"avx512", 96}, {"amx", 8}, {"neon", 16}};
+    } limits[] = {{"avx2", 48}, {"avx512", 96}, {"amx", 8}, {"neon", 16}, {"bf16", 8}};
     for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {
         if (strcmp(limits[i].isa, table->isa[many]) == 0) {
             return limits[i].rows;

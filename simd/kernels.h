@@ -118,8 +118,8 @@ typedef void kernel_matmul_packed(const packed_matrix *matrix, size_t first_row,
  * what y holds if `add`; weights as they are stored, row_stride numbers apart. Compute bound, made
  * for a batch of more than 8: weights and x are laid out in `scratch` once and used often.
  * Tolerance for k to 16384: 2e-6 * (|y before| if `add` + sum |weight * x|).
- * matmul_many_bf16 may take each x as the sum of three bf16 and subnormal numbers as 0 (isa "amx"):
- * 2^-125 * sum (|weight| + |x|) more, for |x| < 2^127. */
+ * matmul_many_bf16 may take each x as the sum of three bf16 and subnormal numbers as 0 (isas "amx"
+ * and "bf16"): 2^-125 * sum (|weight| + |x|) more, for |x| < 2^127. */
 typedef struct many_call {
     const void *weight;
     size_t row_stride, rows, k;

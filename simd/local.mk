@@ -96,8 +96,8 @@ else
 if ARCH_ARM
 libsimd_la_SOURCES += simd/arm/arm.h simd/arm/cpu_arm.c simd/arm/init_arm.c simd/arm/peak.h
 
-noinst_LTLIBRARIES += libsimd_neon.la libsimd_dotprod.la libsimd_i8mm.la
-simd_libs += libsimd_neon.la libsimd_dotprod.la libsimd_i8mm.la
+noinst_LTLIBRARIES += libsimd_neon.la libsimd_dotprod.la libsimd_i8mm.la libsimd_bf16.la
+simd_libs += libsimd_neon.la libsimd_dotprod.la libsimd_i8mm.la libsimd_bf16.la
 libsimd_neon_la_SOURCES = $(simd_lanes) \
 	simd/arm/activation_neon.c \
 	simd/arm/attention_neon.c \
@@ -122,6 +122,8 @@ libsimd_dotprod_la_SOURCES = $(simd_lanes) simd/arm/dot_dotprod.h simd/arm/packe
 	simd/arm/packed_many_dotprod.c
 libsimd_i8mm_la_CFLAGS = $(AM_CFLAGS) -march=armv8.2-a+dotprod+i8mm
 libsimd_i8mm_la_SOURCES = $(simd_lanes) simd/arm/packed_many_i8mm.c
+libsimd_bf16_la_CFLAGS = $(AM_CFLAGS) -march=armv8.2-a+bf16
+libsimd_bf16_la_SOURCES = simd/arm/matmul_many_bf16.c
 else
 libsimd_la_SOURCES += simd/ref/arch_none.c
 endif

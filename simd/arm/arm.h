@@ -11,5 +11,6 @@ KERNEL_SLOTS(KERNEL_DECLARE)
 kernel_matmul_packed matmul_packed_dotprod;
 kernel_matmul_packed matmul_packed_many_dotprod;
 kernel_matmul_packed matmul_packed_many_i8mm;
+kernel_matmul_many matmul_many_bf16_bf16;
 
 #endif

@@ -24,13 +24,17 @@ void arch_fill(cpu_features features, kernels *table)
         table->matmul_packed_many = matmul_packed_many_i8mm;
         table->isa[KERNEL_matmul_packed_many] = "i8mm";
     }
+    if (cpu_has(features, CPU_NEEDS_BF16)) {
+        table->matmul_many_bf16 = matmul_many_bf16_bf16;
+        table->isa[KERNEL_matmul_many_bf16] = "bf16";
+    }
 }
 
 const cpu_peak *cpu_peaks(size_t *count)
 {
     static const cpu_peak peaks[] = {
         {"neon", "f32", CPU_NEEDS_NEON, peak_f32_neon},
-        {"bf16", "bf16", CPU_NEEDS_NEON | CPU_HAS(BF16), peak_bf16_neon},
+        {"bf16", "bf16", CPU_NEEDS_BF16, peak_bf16_neon},
         {"neon", "int8", CPU_NEEDS_NEON, peak_int8_neon},
         {"dotprod", "int8", CPU_NEEDS_DOTPROD, peak_int8_dotprod},
         {"i8mm", "int8", CPU_NEEDS_I8MM, peak_int8_i8mm},

@@ -179,7 +179,8 @@ static void check_infinity(fixture *f, const variant *v)
 void test_many(const test_table *table)
 {
     const kernels *k = &table->kernels;
-    const bool split = strcmp(k->isa[KERNEL_matmul_many_bf16], "amx") == 0;
+    const char *isa = k->isa[KERNEL_matmul_many_bf16];
+    const bool split = strcmp(isa, "amx") == 0 || strcmp(isa, "bf16") == 0;
     const variant variants[] = {
         {"f32", 4, write_f32, k->matmul_many_f32, 0},
         {"bf16", 2, write_bf16, k->matmul_many_bf16, split ? 0x1p-125 : 0},
