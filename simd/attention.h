@@ -39,6 +39,9 @@ typedef struct attention_state {
      * fast, too. */
     bool dense;
     float *memory; /* [attention_state_floats], the caller's */
+    /* True if many queries may be computed with numbers rounded to bf16, see kernels.h: where they
+     * come of packed weights, which have lost more. */
+    bool rounded;
 } attention_state;
 
 static inline size_t attention_padded(size_t queries)

@@ -24,7 +24,8 @@ libsimd_la_SOURCES = \
 # Every ISA has one small file per operation: simd/lanes/ with that ISA's registers.
 simd_lanes = \
 	simd/lanes/activation.h simd/lanes/attention.h simd/lanes/attention_block.h \
-	simd/lanes/attention_groups.h simd/lanes/attention_state.h simd/lanes/bytes.h \
+	simd/lanes/attention_groups.h simd/lanes/attention_pairs.h simd/lanes/attention_state.h \
+	simd/lanes/bytes.h \
 	simd/lanes/common.h simd/lanes/exponential.h simd/lanes/many_chunk.h simd/lanes/many_dots.h \
 	simd/lanes/many_rows.h simd/lanes/many_words.h simd/lanes/matmul.h simd/lanes/matmul_many.h \
 	simd/lanes/product.h \
@@ -35,9 +36,10 @@ simd_lanes = \
 if ARCH_X86
 libsimd_la_SOURCES += simd/x86/cpu_x86.c simd/x86/init_x86.c simd/x86/peak.h simd/x86/x86.h
 
-noinst_LTLIBRARIES += libsimd_avx2.la libsimd_avxvnni.la libsimd_avx512.la libsimd_vnni.la \
-	libsimd_amx.la
-simd_libs += libsimd_avx2.la libsimd_avxvnni.la libsimd_avx512.la libsimd_vnni.la libsimd_amx.la
+noinst_LTLIBRARIES += libsimd_avx2.la libsimd_avxvnni.la libsimd_avx512.la libsimd_avx512bf16.la \
+	libsimd_vnni.la libsimd_amx.la
+simd_libs += libsimd_avx2.la libsimd_avxvnni.la libsimd_avx512.la libsimd_avx512bf16.la \
+	libsimd_vnni.la libsimd_amx.la
 libsimd_avx2_la_CFLAGS = $(AM_CFLAGS) -mavx2 -mfma -mf16c
 libsimd_avx2_la_SOURCES = $(simd_lanes) \
 	simd/x86/activation_avx2.c \
@@ -80,6 +82,9 @@ libsimd_avx512_la_SOURCES = $(simd_lanes) \
 	simd/x86/vector_avx512.c \
 	simd/x86/widen_avx512.c \
 	simd/x86/words_avx512.h
+libsimd_avx512bf16_la_CFLAGS = $(libsimd_avx512_la_CFLAGS) -mavx512bf16
+libsimd_avx512bf16_la_SOURCES = $(simd_lanes) simd/x86/attention_avx512bf16.c \
+	simd/x86/pairs_avx512bf16.h simd/x86/split_avx512bf16.h
 libsimd_vnni_la_CFLAGS = $(libsimd_avx512_la_CFLAGS) -mavx512vnni
 libsimd_vnni_la_SOURCES = $(simd_lanes) simd/x86/dot_vnni.h simd/x86/packed_vnni.c \
 	simd/x86/packed_many_vnni.c
@@ -123,7 +128,8 @@ libsimd_dotprod_la_SOURCES = $(simd_lanes) simd/arm/dot_dotprod.h simd/arm/packe
 libsimd_i8mm_la_CFLAGS = $(AM_CFLAGS) -march=armv8.2-a+dotprod+i8mm
 libsimd_i8mm_la_SOURCES = $(simd_lanes) simd/arm/packed_many_i8mm.c
 libsimd_bf16_la_CFLAGS = $(AM_CFLAGS) -march=armv8.2-a+bf16
-libsimd_bf16_la_SOURCES = simd/arm/matmul_many_bf16.c
+libsimd_bf16_la_SOURCES = $(simd_lanes) simd/arm/attention_bf16.c simd/arm/matmul_many_bf16.c \
+	simd/arm/pairs_bf16.h
 else
 libsimd_la_SOURCES += simd/ref/arch_none.c
 endif

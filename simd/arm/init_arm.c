@@ -11,6 +11,10 @@
     table->slot = slot##_dotprod;                                                                  \
     table->isa[KERNEL_##slot] = "dotprod";
 
+#define KERNEL_FILL_BF16(type, slot)                                                               \
+    table->slot = slot##_bf16;                                                                     \
+    table->isa[KERNEL_##slot] = "bf16";
+
 void arch_fill(cpu_features features, kernels *table)
 {
     if (cpu_has(features, CPU_NEEDS_NEON)) {
@@ -27,6 +31,7 @@ void arch_fill(cpu_features features, kernels *table)
     if (cpu_has(features, CPU_NEEDS_BF16)) {
         table->matmul_many_bf16 = matmul_many_bf16_bf16;
         table->isa[KERNEL_matmul_many_bf16] = "bf16";
+        KERNEL_PAIRS_SLOTS(KERNEL_FILL_BF16)
     }
 }
 

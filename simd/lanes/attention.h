@@ -3,6 +3,16 @@
 #include "simd/lanes/product.h"
 #include "simd/lanes/attention_groups.h"
 
+static void groups_take(const attention_view *view, const attention_queries *from)
+{
+    float_groups_take(view, from);
+}
+
+static void groups_step(const attention_view *view, const attention_step_call *call)
+{
+    float_groups_step(view, call);
+}
+
 void KERNEL(product_f32)(const product_call *call)
 {
     product(call);

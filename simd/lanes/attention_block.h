@@ -12,7 +12,7 @@ typedef struct attention_step_call {
     size_t heads;
 } attention_step_call;
 
-/* The block for many queries: attention_groups.h, or the ISA's own. */
+/* The block for many queries: that of attention_groups.h, or the ISA's own. */
 static void groups_step(const attention_view *view, const attention_step_call *call);
 
 /* Positions of the block that query i sees. */

@@ -6,7 +6,7 @@
 
 #include "simd/lanes/attention_block.h"
 
-static void groups_take(const attention_view *view, const attention_queries *from)
+static void float_groups_take(const attention_view *view, const attention_queries *from)
 {
     for (size_t i = 0; i < view->queries; i++) {
         const float *q = attention_query(from, i);
@@ -38,7 +38,7 @@ static void group_step(const attention_view *view, const attention_step_call *ca
                             .columns = count, .k = seen, .add = true});
 }
 
-static void groups_step(const attention_view *view, const attention_step_call *call)
+static void float_groups_step(const attention_view *view, const attention_step_call *call)
 {
     for (size_t first = 0; first < view->queries; first += ATTENTION_GROUP) {
         group_step(view, call, first);

@@ -18,7 +18,7 @@
 /* A state and where its parts lie. */
 typedef struct attention_view {
     size_t queries, depth, value_depth;
-    bool few;
+    bool few, rounded;
     float *largest, *total; /* [padded queries] */
     float *q, *sums;
 } attention_view;
@@ -29,7 +29,8 @@ LANES_INLINE attention_view attention_open(const attention_state *state)
     attention_view view = {.queries = state->queries,
                            .depth = state->depth,
                            .value_depth = state->value_depth,
-                           .few = state->dense && state->queries <= LANES / 2};
+                           .few = state->dense && state->queries <= LANES / 2,
+                           .rounded = state->rounded};
     view.largest = state->memory;
     view.total = view.largest + padded;
     view.q = view.total + padded;
@@ -59,8 +60,8 @@ LANES_INLINE const float *attention_query(const attention_queries *from, size_t 
     return from->q + i / from->heads * from->row_stride + i % from->heads * from->head_stride;
 }
 
-/* Puts scale * q of many queries where group_queries are, which are 0 before: attention_groups.h,
- * or the ISA's own. */
+/* Puts scale * q of many queries where group_queries are, which are 0 before: those of
+ * attention_groups.h, or the ISA's own. */
 static void groups_take(const attention_view *view, const attention_queries *from);
 
 static void few_take(const attention_view *view, const attention_queries *from)

@@ -2,7 +2,11 @@
  *
  * Numbers of a are broadcast, those of b and c fill the registers: a block keeps rows x vectors
  * sums in registers, each a chain of multiply-adds over all of k, so it does not matter in which
- * block an output is computed. */
+ * block an output is computed.
+ *
+ * An ISA that multiplies pairs of bf16 defines PRODUCT_PAIRS before, and lanes_dot_pairs(a, b, sum):
+ * a and b have a pair in the 32 bits of each lane, whose two products are added to the sum. What
+ * stands at a number's place in a and b is a pair then (product_pairs). */
 #ifndef SIMD_LANES_PRODUCT_H
 #define SIMD_LANES_PRODUCT_H
 
@@ -29,7 +33,24 @@ typedef struct product_sums {
     lanes of[PRODUCT_ROWS][8];
 } product_sums;
 
-LANES_INLINE void product_step(const product_call *p, const float *a, size_t a_row, const float *b,
+/* What a sum is made of; a constant. */
+typedef enum product_terms {
+    PRODUCT_OF_FLOATS,
+    PRODUCT_OF_PAIRS
+} product_terms;
+
+LANES_INLINE lanes product_add(product_terms terms, lanes a, lanes b, lanes sum)
+{
+#ifdef PRODUCT_PAIRS
+    if (terms == PRODUCT_OF_PAIRS) {
+        return lanes_dot_pairs(a, b, sum);
+    }
+#endif
+    (void)terms;
+    return lanes_fma(a, b, sum);
+}
+
+LANES_INLINE void product_step(product_terms terms, const float *a, size_t a_row, const float *b,
                                size_t rows, size_t vectors, size_t last, product_sums *sums)
 {
     lanes columns[8];
@@ -42,16 +63,16 @@ LANES_INLINE void product_step(const product_call *p, const float *a, size_t a_r
         const lanes weight = lanes_set(a[r * a_row]);
 #pragma GCC unroll 8
         for (size_t v = 0; v < vectors; v++) {
-            sums->of[r][v] = lanes_fma(weight, columns[v], sums->of[r][v]);
+            sums->of[r][v] = product_add(terms, weight, columns[v], sums->of[r][v]);
         }
     }
-    (void)p;
 }
 
 /* Rows r to r + rows - 1, columns n to n + (vectors - 1) * LANES + last - 1. rows and vectors are
  * constants, and a_row perhaps. */
-LANES_INLINE void product_block(const product_call *p, size_t a_row, size_t row, size_t column,
-                                size_t rows, size_t vectors, size_t last)
+LANES_INLINE void product_block(product_terms terms, const product_call *p, size_t a_row,
+                                size_t row, size_t column, size_t rows, size_t vectors,
+                                size_t last)
 {
     const float *a = p->a + row * a_row, *b = p->b + column;
     float *c = p->c + row * p->c_stride + column;
@@ -74,7 +95,7 @@ LANES_INLINE void product_block(const product_call *p, size_t a_row, size_t row,
             __builtin_prefetch(ahead, 0, 2);
             ahead += 64;
         }
-        product_step(p, a, a_row, b, rows, vectors, last, &sums);
+        product_step(terms, a, a_row, b, rows, vectors, last, &sums);
         a += p->a_column;
         b += p->b_stride;
     }
@@ -89,41 +110,42 @@ LANES_INLINE void product_block(const product_call *p, size_t a_row, size_t row,
 }
 
 /* All columns of `rows` rows, a constant. */
-LANES_INLINE void product_rows(const product_call *p, size_t a_row, size_t row, size_t rows)
+LANES_INLINE void product_rows(product_terms terms, const product_call *p, size_t a_row, size_t row,
+                               size_t rows)
 {
     size_t n = 0;
     if (rows == 1) { /* one row is too few chains to keep the multipliers busy */
         for (; n + 8 * LANES <= p->columns; n += 8 * LANES) {
-            product_block(p, a_row, row, n, 1, 8, LANES);
+            product_block(terms, p, a_row, row, n, 1, 8, LANES);
         }
     }
     if (rows <= 3) {
         for (; n + 4 * LANES <= p->columns; n += 4 * LANES) {
-            product_block(p, a_row, row, n, rows, 4, LANES);
+            product_block(terms, p, a_row, row, n, rows, 4, LANES);
         }
     }
     for (; n + PRODUCT_VECTORS * LANES <= p->columns; n += PRODUCT_VECTORS * LANES) {
-        product_block(p, a_row, row, n, rows, PRODUCT_VECTORS, LANES);
+        product_block(terms, p, a_row, row, n, rows, PRODUCT_VECTORS, LANES);
     }
     for (; n + LANES <= p->columns; n += LANES) {
-        product_block(p, a_row, row, n, rows, 1, LANES);
+        product_block(terms, p, a_row, row, n, rows, 1, LANES);
     }
     if (n < p->columns) {
-        product_block(p, a_row, row, n, rows, 1, p->columns - n);
+        product_block(terms, p, a_row, row, n, rows, 1, p->columns - n);
     }
 }
 
 /* a_row is 1 as a constant, or that of the call. */
-LANES_INLINE void product_all(const product_call *p, size_t a_row)
+LANES_INLINE void product_all(product_terms terms, const product_call *p, size_t a_row)
 {
     size_t row = 0;
     for (; row + PRODUCT_ROWS <= p->rows; row += PRODUCT_ROWS) {
-        product_rows(p, a_row, row, PRODUCT_ROWS);
+        product_rows(terms, p, a_row, row, PRODUCT_ROWS);
     }
     switch (p->rows - row) {
 #define PRODUCT_REMAINDER(count)                                                                   \
     case count:                                                                                    \
-        product_rows(p, a_row, row, count);                                                        \
+        product_rows(terms, p, a_row, row, count);                                                        \
         break;
         PRODUCT_REMAINDERS(PRODUCT_REMAINDER)
 #undef PRODUCT_REMAINDER
@@ -135,10 +157,22 @@ LANES_INLINE void product_all(const product_call *p, size_t a_row)
 static void product(const product_call *p)
 {
     if (p->a_row == 1) {
-        product_all(p, 1);
+        product_all(PRODUCT_OF_FLOATS, p, 1);
     } else {
-        product_all(p, p->a_row);
+        product_all(PRODUCT_OF_FLOATS, p, p->a_row);
     }
 }
+
+#ifdef PRODUCT_PAIRS
+/* a, b, a_row, a_column, b_stride and k count pairs. */
+static void product_pairs(const product_call *p)
+{
+    if (p->a_row == 1) {
+        product_all(PRODUCT_OF_PAIRS, p, 1);
+    } else {
+        product_all(PRODUCT_OF_PAIRS, p, p->a_row);
+    }
+}
+#endif
 
 #endif

@@ -1,7 +1,8 @@
 /* Attention of many queries with AMX tiles: scores^T = K Q^T and sums^T += V^T P^T, queries in the
  * lanes as in simd/lanes/attention_block.h. A float goes as two bf16, hi + lo, and of the four
  * products of parts the tiles sum three, lo hi + hi hi + hi lo, in float: see the tolerance in
- * kernels.h. Few queries are bound by memory and have the code of AVX-512. */
+ * kernels.h. If the state is rounded, hi is all, and what stands in the places of lo does not
+ * matter. Few queries are bound by memory and have the code of AVX-512. */
 #define KERNEL(slot) slot##_amx
 #include "simd/x86/amx_config.h"
 #include "simd/x86/lanes_avx512.h"
@@ -56,6 +57,7 @@ LANES_INLINE size_t tiles_of(size_t count, size_t tile)
 typedef struct split_source {
     const float *data;
     size_t row_step, column_step, rows, columns;
+    bool rounded;
 } split_source;
 
 LANES_INLINE lanes load_some(const float *p, size_t n)
@@ -63,15 +65,18 @@ LANES_INLINE lanes load_some(const float *p, size_t n)
     return n == 0 ? lanes_set(0) : lanes_load_first(p, at_most(n, LANES));
 }
 
-/* Columns next to each other: n of each row. */
-static void split_rows(const float *data, size_t row_step, size_t rows, size_t n, split_tile *to)
+/* Columns next to each other: n of each row. `rounded` is a constant, as it is below. */
+LANES_INLINE void split_rows(const float *data, size_t row_step, size_t rows, size_t n,
+                             bool rounded, split_tile *to)
 {
     const size_t more = n > LANES ? n - LANES : 0;
     for (size_t r = 0; r < rows; r++, data += row_step) {
         const split_numbers row = split_row(load_some(data, n),
                                             load_some(data + (more > 0 ? LANES : 0), more));
         to->hi[r] = row.hi;
-        to->lo[r] = row.lo;
+        if (!rounded) {
+            to->lo[r] = row.lo;
+        }
     }
     for (size_t r = rows; r < TILE; r++) {
         to->hi[r] = to->lo[r] = _mm512_setzero_si512();
@@ -79,8 +84,8 @@ static void split_rows(const float *data, size_t row_step, size_t rows, size_t n
 }
 
 /* Rows next to each other. */
-static void split_columns(const float *data, size_t column_step, size_t rows, size_t n,
-                          split_tile *to)
+LANES_INLINE void split_columns(const float *data, size_t column_step, size_t rows, size_t n,
+                                bool rounded, split_tile *to)
 {
     for (size_t j = 0; j < TILE; j++) {
         const float *first = data + at_most(2 * j, n) * column_step;
@@ -89,22 +94,36 @@ static void split_columns(const float *data, size_t column_step, size_t rows, si
                         load_some(first + (2 * j + 1 < n ? column_step : 0),
                                   2 * j + 1 < n ? rows : 0));
         to->hi[j] = pairs.hi;
-        to->lo[j] = pairs.lo;
+        if (!rounded) {
+            to->lo[j] = pairs.lo;
+        }
     }
     split_transpose(to->hi);
-    split_transpose(to->lo);
+    if (!rounded) {
+        split_transpose(to->lo);
+    }
 }
 
 /* The tile that begins at a row and a column; zeros stand beyond the matrix. */
-static void split_at(const split_source *m, size_t row, size_t column, split_tile *to)
+LANES_INLINE void split_part(const split_source *m, size_t row, size_t column, bool rounded,
+                             split_tile *to)
 {
     const float *data = m->data + row * m->row_step + column * m->column_step;
     const size_t rows = at_most(m->rows - row, TILE);
     const size_t columns = at_most(m->columns - column, TILE_NUMBERS);
     if (m->column_step == 1) {
-        split_rows(data, m->row_step, rows, columns, to);
+        split_rows(data, m->row_step, rows, columns, rounded, to);
     } else {
-        split_columns(data, m->column_step, rows, columns, to);
+        split_columns(data, m->column_step, rows, columns, rounded, to);
+    }
+}
+
+static void split_at(const split_source *m, size_t row, size_t column, split_tile *to)
+{
+    if (m->rounded) {
+        split_part(m, row, column, true, to);
+    } else {
+        split_part(m, row, column, false, to);
     }
 }
 
@@ -152,7 +171,7 @@ static void groups_take(const attention_view *view, const attention_queries *fro
 }
 
 /* Powers of `seen` positions in place of themselves; 0 up to the end of the last tile. */
-static void split_powers(group_scores *scores, size_t seen)
+LANES_INLINE void split_scores(group_scores *scores, size_t seen, bool rounded)
 {
     for (size_t i = 0; i < tiles_of(seen, TILE_NUMBERS) * TILE; i++) {
         split_numbers half[2];
@@ -164,8 +183,19 @@ static void split_powers(group_scores *scores, size_t seen)
         }
         for (size_t j = 0; j < 2; j++) {
             _mm512_storeu_si512(scores->pairs[i].hi[j], half[j].hi);
-            _mm512_storeu_si512(scores->pairs[i].lo[j], half[j].lo);
+            if (!rounded) {
+                _mm512_storeu_si512(scores->pairs[i].lo[j], half[j].lo);
+            }
         }
+    }
+}
+
+static void split_powers(group_scores *scores, size_t seen, bool rounded)
+{
+    if (rounded) {
+        split_scores(scores, seen, true);
+    } else {
+        split_scores(scores, seen, false);
     }
 }
 
@@ -179,7 +209,7 @@ typedef struct tile_product {
     const split_pair_row *b;
     size_t tiles; /* of the chain */
     float *c;
-    bool add;
+    bool add, rounded;
 } tile_product;
 
 #define C_BYTES (ATTENTION_GROUP * sizeof(float))
@@ -246,22 +276,36 @@ LANES_INLINE void load_columns(const char (*first)[TILE_BYTES], bool two_columns
     }
 }
 
-/* two_rows and two_columns are constants: 8 loads for 12 products. */
-LANES_INLINE void multiply(const tile_product *p, bool two_rows, bool two_columns)
+/* All three are constants: 8 loads for 12 products, or 4 for 4. */
+LANES_INLINE void multiply_split(const tile_product *p, bool two_rows, bool two_columns,
+                                 bool rounded)
 {
     load_sums(p, two_rows, two_columns);
     for (size_t i = 0; i < p->tiles; i++) {
         const split_tile *first = p->a + i, *second = first + (two_rows ? p->a_step : 0);
         const split_pair_row *b = p->b + i * TILE;
         load_columns(b->hi, two_columns);
-        load_rows(first->lo, second->lo, two_rows);
-        multiply_tiles(two_rows, two_columns);
+        if (!rounded) {
+            load_rows(first->lo, second->lo, two_rows);
+            multiply_tiles(two_rows, two_columns);
+        }
         load_rows(first->hi, second->hi, two_rows);
         multiply_tiles(two_rows, two_columns);
-        load_columns(b->lo, two_columns);
-        multiply_tiles(two_rows, two_columns);
+        if (!rounded) {
+            load_columns(b->lo, two_columns);
+            multiply_tiles(two_rows, two_columns);
+        }
     }
     store_sums(p, two_rows, two_columns);
+}
+
+LANES_INLINE void multiply(const tile_product *p, bool two_rows, bool two_columns)
+{
+    if (p->rounded) {
+        multiply_split(p, two_rows, two_columns, true);
+    } else {
+        multiply_split(p, two_rows, two_columns, false);
+    }
 }
 
 /* `rows` rows of tiles. */
@@ -303,7 +347,8 @@ static void score_batch(const step_batch *batch, step_scratch *scratch)
 {
     const attention_tile *keys = batch->call->keys;
     const split_source source = {keys->data, keys->position_stride, keys->depth_stride,
-                                 batch->call->positions, batch->view->depth};
+                                 batch->call->positions, batch->view->depth,
+                                 batch->view->rounded};
     const size_t all = tiles_of(source.columns, TILE_NUMBERS);
     for (size_t start = 0; start < all; start += SLICE / KEY_TILES) {
         const size_t tiles = at_most(all - start, SLICE / KEY_TILES);
@@ -317,7 +362,8 @@ static void score_batch(const step_batch *batch, step_scratch *scratch)
             const size_t first = batch_group(batch, group);
             multiply_rows((tile_product){scratch->tiles, tiles,
                                          group_pairs(batch->view, first) + start * TILE, tiles,
-                                         scratch->scores[group].of[0], start > 0},
+                                         scratch->scores[group].of[0], start > 0,
+                                         batch->view->rounded},
                           tiles_of(group_seen(batch->view, batch->call, first), TILE),
                           group_lanes(batch->view, first) > LANES);
         }
@@ -335,7 +381,7 @@ static void add_values(const step_batch *batch, const step_scratch *scratch, siz
     const bool two_columns = group_lanes(batch->view, first) > LANES;
     float *sums = group_sums(batch->view, first) + row * ATTENTION_GROUP;
     tile_product p = {scratch->tiles, VALUE_TILES, scratch->scores[group].pairs,
-                      tiles_of(seen, TILE_NUMBERS), sums, true};
+                      tiles_of(seen, TILE_NUMBERS), sums, true, batch->view->rounded};
     multiply_rows(p, whole, two_columns);
     if (whole * TILE < rows) {
         float copy[TILE * ATTENTION_GROUP] = {0};
@@ -353,7 +399,8 @@ static void value_batch(const step_batch *batch, step_scratch *scratch)
 {
     const attention_tile *values = batch->call->values;
     const split_source source = {values->data, values->depth_stride, values->position_stride,
-                                 batch->view->value_depth, batch->call->positions};
+                                 batch->view->value_depth, batch->call->positions,
+                                 batch->view->rounded};
     const size_t all = tiles_of(source.rows, TILE);
     for (size_t start = 0; start < all; start += SLICE / VALUE_TILES) {
         const size_t tiles = at_most(all - start, SLICE / VALUE_TILES);
@@ -379,7 +426,7 @@ static void batch_step(const step_batch *batch, step_scratch *scratch)
         const size_t seen = group_seen(batch->view, batch->call, first);
         if (seen > 0) {
             group_powers(batch->view, batch->call, first, seen, scratch->scores[group].of[0]);
-            split_powers(&scratch->scores[group], seen);
+            split_powers(&scratch->scores[group], seen, batch->view->rounded);
         }
     }
     value_batch(batch, scratch);

@@ -20,6 +20,10 @@
     table->slot = slot##_vnni;                                                                     \
     table->isa[KERNEL_##slot] = "vnni";
 
+#define KERNEL_FILL_AVX512BF16(type, slot)                                                         \
+    table->slot = slot##_avx512bf16;                                                               \
+    table->isa[KERNEL_##slot] = "avx512bf16";
+
 #define KERNEL_FILL_AMX(type, slot)                                                                \
     table->slot = slot##_amx;                                                                      \
     table->isa[KERNEL_##slot] = "amx";
@@ -38,6 +42,9 @@ void arch_fill(cpu_features features, kernels *table)
     if (cpu_has(features, CPU_NEEDS_VNNI)) {
         KERNEL_DOT_SLOTS(KERNEL_FILL_VNNI)
     }
+    if (cpu_has(features, CPU_NEEDS_AVX512BF16)) {
+        KERNEL_PAIRS_SLOTS(KERNEL_FILL_AVX512BF16)
+    }
     if (cpu_has(features, CPU_NEEDS_AMX)) {
         table->matmul_packed_many = matmul_packed_many_amx;
         table->isa[KERNEL_matmul_packed_many] = "amx";
@@ -45,7 +52,7 @@ void arch_fill(cpu_features features, kernels *table)
     if (cpu_has(features, CPU_NEEDS_AMXBF16)) {
         table->matmul_many_bf16 = matmul_many_bf16_amx;
         table->isa[KERNEL_matmul_many_bf16] = "amx";
-        KERNEL_AMXBF16_SLOTS(KERNEL_FILL_AMX)
+        KERNEL_PAIRS_SLOTS(KERNEL_FILL_AMX)
     }
 }
 
@@ -54,7 +61,7 @@ const cpu_peak *cpu_peaks(size_t *count)
     static const cpu_peak peaks[] = {
         {"avx2", "f32", CPU_NEEDS_AVX2, peak_f32_avx2},
         {"avx512", "f32", CPU_NEEDS_AVX512, peak_f32_avx512},
-        {"avx512bf16", "bf16", CPU_NEEDS_AVX512 | CPU_HAS(AVX512BF16), peak_bf16_avx512bf16},
+        {"avx512bf16", "bf16", CPU_NEEDS_AVX512BF16, peak_bf16_avx512bf16},
         {"amx", "bf16", CPU_NEEDS_AMX | CPU_HAS(AMXBF16), peak_bf16_amx},
         {"avx2", "int8", CPU_NEEDS_AVX2, peak_int8_avx2},
         {"avxvnni", "int8", CPU_NEEDS_AVXVNNI, peak_int8_avxvnni},

@@ -24,15 +24,17 @@ KERNEL_DOT_SLOTS(KERNEL_DECLARE)
 kernel_matmul_packed matmul_packed_many_amx;
 kernel_matmul_many matmul_many_bf16_amx;
 
-/* What AMX has for floats, as pairs of bf16. */
-#define KERNEL_AMXBF16_SLOTS(X)                                                                    \
+/* What has pairs of bf16 as operands. */
+#define KERNEL_PAIRS_SLOTS(X)                                                                    \
     X(kernel_attention_begin, attention_begin)                                                     \
     X(kernel_attention_step, attention_step)                                                       \
     X(kernel_attention_fold, attention_fold)                                                       \
     X(kernel_attention_end, attention_end)
 
-#define KERNEL_DECLARE(type, slot) type slot##_amx;
-KERNEL_AMXBF16_SLOTS(KERNEL_DECLARE)
+#define KERNEL_DECLARE(type, slot)                                                                 \
+    type slot##_avx512bf16;                                                                        \
+    type slot##_amx;
+KERNEL_PAIRS_SLOTS(KERNEL_DECLARE)
 #undef KERNEL_DECLARE
 
 #endif

@@ -79,6 +79,7 @@ typedef struct attention_core {
     size_t kv_heads, group, depth, value_depth;
     size_t first, count;
     float scale;
+    bool rounded; /* see simd/attention.h */
 } attention_core;
 
 void attention_core_run(const attention_core *core);

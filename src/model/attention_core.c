@@ -49,7 +49,7 @@ static attention_state open_state(const core_part *part, float *memory)
     const attention_core *core = part->core;
     /* values of latent attention are its keys once more: not dense */
     return (attention_state){part->rows * core->group, core->depth, core->value_depth,
-                             core->cache->value_depth > 0, memory};
+                             core->cache->value_depth > 0, memory, core->rounded};
 }
 
 /* From the first block on, or for another span with the queries that the state has. */

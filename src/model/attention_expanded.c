@@ -173,7 +173,8 @@ static attention_state part_state(const expanded_head *h, size_t row)
     size_t key = h->nope + h->rope;
     return (attention_state){
         smaller(h->job->count - row, PART_QUERIES), key, h->value, false,
-        h->states + row / PART_QUERIES * attention_state_floats(PART_QUERIES, key, h->value)};
+        h->states + row / PART_QUERIES * attention_state_floats(PART_QUERIES, key, h->value),
+        h->packed};
 }
 
 static void begin_part(const expanded_head *h, size_t row)

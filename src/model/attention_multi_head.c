@@ -69,6 +69,7 @@ void attention_run_multi_head(const compute *compute, attention_workspace *works
         .compute = compute, .cache = cache, .layer = layer, .query = workspace->query,
         .out = workspace->heads_out, .partial = workspace->partial, .kv_heads = kv_heads,
         .group = (size_t)config->heads / kv_heads, .depth = depth, .value_depth = depth,
-        .first = first, .count = count, .scale = config->score_scale});
+        .first = first, .count = count, .scale = config->score_scale,
+        .rounded = linear_is_packed(weights->key)});
     stage_mark(compute->stages, STAGE_ATTENTION);
 }

@@ -169,7 +169,8 @@ static void run_block(const vision_job *job, const vision_block_weights *block)
                                        .y = workspace->qkv, .y_stride = 3 * width, .rows = rows});
     stage_mark(compute->stages, STAGE_TOWER_QKV);
     vision_attention_run(compute, workspace->config, workspace->qkv,
-                         rows / patches_of(workspace->config), workspace->norm);
+                         rows / patches_of(workspace->config),
+                         linear_is_packed(block->qkv_weight), workspace->norm);
     stage_mark(compute->stages, STAGE_TOWER_ATTENTION);
     linear_run(compute, &(linear_call){.w = block->proj_weight, .bias = block->proj_bias,
                                        .x = workspace->norm, .x_stride = width,

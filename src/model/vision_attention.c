@@ -9,6 +9,7 @@ typedef struct vision_attention_job {
     const compute *compute;
     const vision_config *config;
     const float *qkv;
+    bool rounded;
     float *out;
 } vision_attention_job;
 
@@ -56,7 +57,8 @@ static void attention_task(void *context, size_t task, int worker)
     size_t tile = task / QUERY_PARTS / heads * patches;
     const float *query = job->qkv + tile * 3 * width + head * depth;
     float *keys = compute_scratch(job->compute, worker), *values = keys + ATTENTION_KEYS * depth;
-    attention_state state = {rows, depth, depth, false, values + ATTENTION_KEYS * depth};
+    attention_state state = {rows, depth, depth, false, values + ATTENTION_KEYS * depth,
+                             job->rounded};
     attention_queries queries = {.q = query + part * 3 * width, .rows = rows, .heads = 1,
                                  .row_stride = 3 * width, .scale = 1.0f / sqrtf((float)depth)};
     k->attention_begin(&state, &queries);
@@ -72,8 +74,8 @@ static void attention_task(void *context, size_t task, int worker)
 }
 
 void vision_attention_run(const compute *compute, const vision_config *config, const float *qkv,
-                          size_t tiles, float *out)
+                          size_t tiles, bool rounded, float *out)
 {
-    vision_attention_job job = {compute, config, qkv, out};
+    vision_attention_job job = {compute, config, qkv, rounded, out};
     team_run(&compute->team, tiles * (size_t)config->heads * QUERY_PARTS, attention_task, &job);
 }

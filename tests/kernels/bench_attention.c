@@ -10,7 +10,7 @@ typedef struct attention_bench {
     const kernels *k;
     const char *name;
     size_t rows, heads, depth, value_depth, positions;
-    bool dense, transposed_values;
+    bool dense, transposed_values, rounded;
     float *q, *keys, *values, *out, *memory;
 } attention_bench;
 
@@ -18,7 +18,8 @@ static void run_attention(void *context, size_t piece)
 {
     (void)piece;
     const attention_bench *b = context;
-    attention_state state = {b->rows * b->heads, b->depth, b->value_depth, b->dense, b->memory};
+    attention_state state = {b->rows * b->heads, b->depth, b->value_depth, b->dense, b->memory,
+                             b->rounded};
     attention_queries queries = {b->q, b->rows, b->heads, b->heads * b->depth, b->depth, 0.1f};
     b->k->attention_begin(&state, &queries);
     for (size_t start = 0; start < b->positions; start += ATTENTION_KEYS) {
@@ -101,8 +102,12 @@ void bench_attention(const kernels *table, const char *prefix)
     attention_bench cases[] = {
         {.name = "vision 364 x 729, 72", .rows = 364, .heads = 1, .depth = 72, .value_depth = 72,
          .positions = 729},
+        {.name = "the same, rounded", .rows = 364, .heads = 1, .depth = 72, .value_depth = 72,
+         .positions = 729, .rounded = true},
         {.name = "expanded 512 x 1024, 192/128", .rows = 512, .heads = 1, .depth = 192,
          .value_depth = 128, .positions = 1024, .transposed_values = true},
+        {.name = "128 x 1024, 192/128, rounded", .rows = 128, .heads = 1, .depth = 192,
+         .value_depth = 128, .positions = 1024, .rounded = true},
         {.name = "heads of 128, 128 x 1024", .rows = 128, .heads = 1, .depth = 128,
          .value_depth = 128, .positions = 1024, .dense = true},
         {.name = "heads of 128, 1 x 1024", .rows = 1, .heads = 1, .depth = 128,

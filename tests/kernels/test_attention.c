@@ -94,6 +94,8 @@ typedef struct attention_case {
     bool dense, transposed_values;
     size_t fold; /* blocks until the state is folded into another; 0: never */
     double spread;
+    bool rounded;  /* the state may be */
+    bool of_bf16;  /* queries, keys and values are bf16, which rounding leaves as they are */
 } attention_case;
 
 /* What a case reads and writes. Blocks of keys and values lie one after the other, each with room
@@ -115,7 +117,8 @@ static void run_case(const kernels *k, const attention_case *c, const attention_
                      size_t first, size_t rows)
 {
     size_t width = c->heads * c->depth, value_width = c->heads * c->value_depth;
-    attention_state total = {rows * c->heads, c->depth, c->value_depth, c->dense, d->total};
+    attention_state total = {rows * c->heads, c->depth, c->value_depth, c->dense, d->total,
+                             c->rounded};
     attention_state part = total;
     attention_queries queries = {d->q + first * width, rows, c->heads, width, c->depth, 0.125f};
     if (c->fold > 0) {
@@ -178,15 +181,38 @@ static double score_exactly(const attention_case *c, const attention_data *d, si
     return largest_size;
 }
 
-/* `split`: the kernels take floats as two bf16, see kernels.h. */
-static void check_query(const attention_case *c, const attention_data *d, size_t query, bool split)
+/* How the kernels take floats, see kernels.h. */
+typedef enum precision {
+    WHOLE,
+    SPLIT,  /* as two bf16 */
+    ROUNDED /* as one */
+} precision;
+
+/* What a case may be wrong by because of its precision, for sum p |v| = 1; `size` as in
+ * score_exactly. */
+static double precision_error(const attention_case *c, precision precision, double size)
+{
+    const double u = 0x1p-8;
+    switch (precision) {
+    case WHOLE:
+        return 0;
+    case SPLIT:
+        return EPSILON * (1024 * size + 512);
+    case ROUNDED:
+        return c->of_bf16 ? 1.01 * u : expm1(4.01 * u * size) + 2.02 * u;
+    }
+    return 0;
+}
+
+static void check_query(const attention_case *c, const attention_data *d, size_t query,
+                        precision precision)
 {
     double weights[POSITIONS_MAX];
     ptrdiff_t visible = c->visible + (ptrdiff_t)(query / c->heads);
     size_t seen = (size_t)visible < c->positions ? (size_t)visible : c->positions;
     double size = score_exactly(c, d, query, seen, weights);
     double factor = 8 * (double)c->depth * size + 64 + (double)seen / 4;
-    factor += split ? 1024 * size + 512 : 0;
+    factor += precision_error(c, precision, size) / EPSILON;
     for (size_t k = 0; k < c->value_depth; k++) {
         double exact = 0, sum = 0, plain = 0;
         for (size_t p = 0; p < seen; p++) {
@@ -204,6 +230,17 @@ static void check_query(const attention_case *c, const attention_data *d, size_t
     }
 }
 
+/* x, or the next bf16 towards 0. The mask is chosen and not the number: "cut ? masked : x" gcc 12.2
+ * compiles to x. */
+static float cut_to_bf16(float x, bool cut)
+{
+    uint32_t bits, mask = cut ? 0xffff0000u : 0xffffffffu;
+    memcpy(&bits, &x, sizeof(bits));
+    bits &= mask;
+    memcpy(&x, &bits, sizeof(x));
+    return x;
+}
+
 /* Places the numbers of a case in guarded memory: six blocks. */
 static attention_data place_case(const attention_case *c, guarded memory[6])
 {
@@ -218,38 +255,49 @@ static attention_data place_case(const attention_case *c, guarded memory[6])
         .total = guarded_place(&memory[5], floats * 4, 0),
     };
     fill(d.q, queries * c->depth, c->spread);
+    for (size_t i = 0; i < queries * c->depth; i++) {
+        d.q[i] = cut_to_bf16(d.q[i], c->of_bf16);
+    }
     for (size_t p = 0; p < c->positions; p++) { /* what lies behind stays NaN */
         for (size_t k = 0; k < c->depth; k++) {
             attention_tile t = tile_of(d.keys, p / 64, c->depth, c->by_depth);
+            float number = (float)random_uniform(-2, 2);
             ((float *)(uintptr_t)t.data)[p % 64 * t.position_stride + k * t.depth_stride] =
-                (float)random_uniform(-2, 2);
+                cut_to_bf16(number, c->of_bf16);
         }
         for (size_t k = 0; k < c->value_depth; k++) {
             attention_tile t = tile_of(d.values, p / 64, c->value_depth, c->transposed_values);
+            float number = random_activation();
             ((float *)(uintptr_t)t.data)[p % 64 * t.position_stride + k * t.depth_stride] =
-                random_activation();
+                cut_to_bf16(number, c->of_bf16);
         }
     }
     return d;
 }
 
-static bool is_split(const test_table *table)
+/* Of many queries, and of few that are not dense. */
+static precision precision_of(const test_table *table, const attention_case *c)
 {
-    return strcmp(table->kernels.isa[KERNEL_attention_step], "amx") == 0;
+    const char *isa = table->kernels.isa[KERNEL_attention_step];
+    const bool amx = strcmp(isa, "amx") == 0;
+    if (c->rounded && (amx || strcmp(isa, "avx512bf16") == 0 || strcmp(isa, "bf16") == 0)) {
+        return ROUNDED;
+    }
+    return amx ? SPLIT : WHOLE;
 }
 
-static void check_case(const test_table *table, guarded memory[6], attention_case c)
+static void check_precision(const test_table *table, guarded memory[6], attention_case c)
 {
     attention_data d = place_case(&c, memory);
     size_t floats = c.rows * c.heads * c.value_depth;
     run_case(&table->kernels, &c, &d, 0, c.rows);
     for (size_t query = 0; query < c.rows * c.heads; query++) {
-        check_query(&c, &d, query, is_split(table));
+        check_query(&c, &d, query, precision_of(table, &c));
     }
     for (int i = 3; i < 6; i++) {
         guarded_check(&memory[i], "attention");
     }
-    if (is_split(table) && c.dense) { /* few dense queries are computed in another way there */
+    if (precision_of(table, &c) != WHOLE && c.dense) { /* few are computed in another way */
         c.dense = false;
         run_case(&table->kernels, &c, &d, 0, c.rows);
     }
@@ -268,11 +316,21 @@ static void check_case(const test_table *table, guarded memory[6], attention_cas
     free(together);
 }
 
+static void check_case(const test_table *table, guarded memory[6], attention_case c)
+{
+    check_precision(table, memory, c);
+    c.rounded = true;
+    check_precision(table, memory, c);
+    c.of_bf16 = true;
+    check_precision(table, memory, c);
+}
+
 /* Infinities and NaN among keys and values show in the result of who sees them, and only there. */
 static void check_not_finite(const test_table *table, guarded memory[6], bool dense, size_t rows,
-                             float bad, bool in_keys)
+                             float bad, bool in_keys, bool rounded)
 {
-    attention_case c = {rows, 1, 24, 24, rows + 100, 101, true, dense, !dense, 0, 1};
+    attention_case c = {rows, 1, 24, 24, rows + 100, 101, true, dense, !dense, 0, 1, rounded,
+                        false};
     attention_data d = place_case(&c, memory);
     size_t p = 100 + rows / 2; /* seen by the rows from rows / 2 on */
     size_t place = p / 64 * 64 * 24;
@@ -298,7 +356,8 @@ static void test_cases(const test_table *table, guarded memory[6])
         for (size_t positions = 1; positions <= 67; positions += positions < 20 ? 3 : 11) {
             size_t rows = 1 + (positions * 5 + i) % 35;
             ptrdiff_t first = positions > rows ? (ptrdiff_t)(positions - rows) + 1 : 1;
-            attention_case c = {rows, 1, depth, value, positions, first, true, true, false, 0, 1};
+            attention_case c = {rows, 1, depth, value, positions, first, true, true, false, 0, 1,
+                                false, false};
             check_case(table, memory, c);
             c.dense = false;
             c.by_depth = i % 2 == 0;
@@ -309,15 +368,17 @@ static void test_cases(const test_table *table, guarded memory[6])
     }
     for (size_t rows = 1; rows <= 67; rows += rows < 34 ? 1 : 3) {
         check_case(table, memory, (attention_case){rows, 1, 72, 72, 150, 150, false, false, false,
-                                                   0, 1});
+                                                   0, 1, false, false});
         check_case(table, memory, (attention_case){rows, 1, 64, 128, rows + 130, 131, true, true,
-                                                   false, 1, 3});
+                                                   false, 1, 3, false, false});
         check_case(table, memory, (attention_case){1 + rows / 8, 1 + rows % 7, 40, 24,
                                                    200 + rows / 8, 200, true, rows % 2 == 0,
-                                                   rows % 2 != 0, 2, 1});
+                                                   rows % 2 != 0, 2, 1, false, false});
     }
-    check_case(table, memory, (attention_case){2, 16, 576, 512, 333, 332, true, false, true, 2, 1});
-    check_case(table, memory, (attention_case){5, 3, 128, 128, 130, 126, true, true, false, 0, 60});
+    check_case(table, memory, (attention_case){2, 16, 576, 512, 333, 332, true, false, true, 2, 1,
+                                               false, false});
+    check_case(table, memory, (attention_case){5, 3, 128, 128, 130, 126, true, true, false, 0, 60,
+                                               false, false});
 }
 
 void test_attention(const test_table *table)
@@ -335,8 +396,9 @@ void test_attention(const test_table *table)
     for (size_t rows = 2; rows <= 40; rows += 19) {
         for (int i = 0; i < 4; i++) {
             float bad = i % 2 == 0 ? INFINITY : NAN;
-            check_not_finite(table, memory, rows < 8, rows, bad, i < 2);
-            check_not_finite(table, memory, false, rows, bad, i < 2);
+            check_not_finite(table, memory, rows < 8, rows, bad, i < 2, false);
+            check_not_finite(table, memory, false, rows, bad, i < 2, false);
+            check_not_finite(table, memory, false, rows, bad, i < 2, true);
         }
     }
     for (int i = 0; i < 6; i++) {
