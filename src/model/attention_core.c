@@ -4,7 +4,7 @@
 #include "model/attention.h"
 
 #define TASK_QUERIES 128 /* of many rows: a block of keys is widened once for all of them */
-#define TASKS_MIN    16  /* so many blocks of rows, if there are rows enough */
+#define TASKS_MIN    8   /* so many blocks of rows, if there are rows enough */
 
 static size_t smaller(size_t a, size_t b)
 {
