@@ -182,9 +182,9 @@ typedef void kernel_widen_int8(const int8_t *codes, const float *scales, size_t 
  * e sum p |v| (8 D S + 1024 S + 512 + 64 + n / 4) + 2^-110 sum |v|, for scaled queries, keys and
  * values that are 0 or from 2^-100 to 2^127.
  *
- * Where the state is `rounded` (and not dense with at most 8 queries), "avx512bf16", "amx" and "bf16"
- * round scaled queries, keys, values and the powers to bf16, each by u = 2^-8 of it at most, and sum
- * their products in float: e^(4.01 u S) - 1 + 2.02 u times sum p |v| more than the first
+ * Where the state is `rounded` (and not dense with at most 8 queries), "avx512bf16", "amx" and
+ * "bf16" round scaled queries, keys, values and the powers to bf16, each by u = 2^-8 of it at most,
+ * and sum their products in float: e^(4.01 u S) - 1 + 2.02 u times sum p |v| more than the first
  * tolerance. */
 typedef void kernel_attention_begin(const attention_state *state,
                                     const attention_queries *queries);

@@ -13,8 +13,8 @@
 
 #include "simd/lanes/attention_groups.h"
 
-#define PAIRS_SLICE  ((size_t)256)                       /* numbers of a key or a value */
-#define PAIRS_GROUPS ((size_t)128 / ATTENTION_GROUP)     /* that share what is packed */
+#define PAIRS_SLICE  ((size_t)256)                   /* numbers of a key or a value */
+#define PAIRS_GROUPS ((size_t)128 / ATTENTION_GROUP) /* that share what is packed */
 
 LANES_INLINE size_t pairs_of(size_t numbers)
 {
@@ -34,10 +34,11 @@ LANES_INLINE lanes load_some(const float *p, size_t n)
 /* 2 LANES numbers from p, of which n exist. */
 LANES_INLINE lanes round_some(const float *p, size_t n)
 {
-    return n >= 2 * LANES
-               ? lanes_round_pairs(lanes_load(p), lanes_load(p + LANES))
-               : lanes_round_pairs(load_some(p, n),
-                                   load_some(p + (n > LANES ? LANES : 0), n > LANES ? n - LANES : 0));
+    if (n >= 2 * LANES) {
+        return lanes_round_pairs(lanes_load(p), lanes_load(p + LANES));
+    }
+    const size_t more = n > LANES ? n - LANES : 0;
+    return lanes_round_pairs(load_some(p, n), load_some(p + (more > 0 ? LANES : 0), more));
 }
 
 /* ------------------------------------------------------------------------------------- queries */

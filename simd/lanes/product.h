@@ -4,9 +4,9 @@
  * sums in registers, each a chain of multiply-adds over all of k, so it does not matter in which
  * block an output is computed.
  *
- * An ISA that multiplies pairs of bf16 defines PRODUCT_PAIRS before, and lanes_dot_pairs(a, b, sum):
- * a and b have a pair in the 32 bits of each lane, whose two products are added to the sum. What
- * stands at a number's place in a and b is a pair then (product_pairs). */
+ * An ISA that multiplies pairs of bf16 defines PRODUCT_PAIRS before, and lanes_dot_pairs(a, b,
+ * sum): a and b have a pair in the 32 bits of each lane, whose two products are added to the sum.
+ * What stands at a number's place in a and b is a pair then (product_pairs). */
 #ifndef SIMD_LANES_PRODUCT_H
 #define SIMD_LANES_PRODUCT_H
 
@@ -145,7 +145,7 @@ LANES_INLINE void product_all(product_terms terms, const product_call *p, size_t
     switch (p->rows - row) {
 #define PRODUCT_REMAINDER(count)                                                                   \
     case count:                                                                                    \
-        product_rows(terms, p, a_row, row, count);                                                        \
+        product_rows(terms, p, a_row, row, count);                                                 \
         break;
         PRODUCT_REMAINDERS(PRODUCT_REMAINDER)
 #undef PRODUCT_REMAINDER
